@@ -1,0 +1,172 @@
+// The one device interface. A device is given a network with batch size and mode and returns a
+// prepared plan; a step then only executes: no allocation, no primitive creation, no layout decision.
+#pragma once
+
+#include "descent/buffer.h"
+#include "descent/network.h"
+#include "descent/optimizer.h"
+#include "descent/parameters.h"
+#include "descent/tensor.h"
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace descent {
+
+enum class Mode : std::uint8_t {
+  train,  // batch statistics, dropout, gradients
+  infer,  // running statistics, no gradients
+};
+
+struct PlanRequest {
+  Mode mode = Mode::infer;
+  std::int64_t batch = 1;
+  bool loss = false;            // end in softmax cross-entropy against targets
+  bool input_gradient = false;  // train: also the gradient of the input
+  DType precision = DType::f32; // of activations; parameters keep Device::parameter_type()
+};
+
+// What a step's random draws depend on, besides seed-independent facts of the network.
+struct StepContext {
+  std::uint64_t seed = 0;
+  std::uint32_t epoch = 0;
+  std::uint64_t first_picture = 0;  // position in the epoch of the batch's first picture
+};
+
+// Sums over one batch.
+struct StepResult {
+  double loss_sum = 0;  // Σ over pictures; divide by the batch
+  std::int64_t correct = 0;
+};
+
+// Pictures in host memory: count × C×H×W bytes, one label each.
+struct PictureSource {
+  std::span<const std::uint8_t> pictures;
+  std::span<const std::int32_t> labels;  // may be empty where no loss is asked for
+  Shape shape;                           // C×H×W
+  const Normalisation* normalisation = nullptr;
+};
+
+// One line of `--explain`: how the device computes one layer, in one direction.
+struct OperationReport {
+  std::string layer;           // "0.0", or "0.0 + 0.1" where layers were joined
+  std::string operation;       // "conv forward", "reorder"
+  std::string implementation;  // "jit:avx512_core", "loops"
+  std::string layout;          // "nchw → nhwc"
+  double seconds = 0;          // of one execution, measured by Plan::explain
+  double flops = 0;            // of one execution; 0 where none are counted
+  double bytes = 0;            // read and written at least
+};
+
+// A network prepared for one batch size and mode. Holds no parameters: those live in the store that
+// it was prepared with, which must outlive it. One thread at a time; several plans may run at once.
+class Plan {
+ public:
+  virtual ~Plan() = default;
+  Plan() = default;
+  Plan(const Plan&) = delete;
+  Plan& operator=(const Plan&) = delete;
+
+  // Activations, gradients of activations and scratch live in one arena. Plans that never run at the
+  // same time may share one, as large as the largest asks.
+  [[nodiscard]] virtual std::size_t workspace_bytes() const = 0;
+  virtual void bind(Buffer& workspace) = 0;  // before the first step; the buffer must outlive the plan
+
+  // Fills input and targets: gathers source[indices[i]] for i < batch, normalises, and sets the
+  // targets to the labels' indicator rows. indices.size() is the batch.
+  virtual void load(const PictureSource& source, std::span<const std::uint32_t> indices) = 0;
+  virtual void set_input(std::span<const float> values) = 0;    // plain N×C×H×W
+  virtual void set_targets(std::span<const float> values) = 0;  // N×K distributions
+
+  virtual void forward(const StepContext& context) = 0;
+  virtual StepResult result() = 0;  // of the last forward; needs loss; waits for the device
+
+  // Mode::train, after forward. Writes every parameter gradient of the store (assigns, never adds).
+  // Without a loss it starts from set_output_gradient.
+  virtual void backward(const StepContext& context) = 0;
+  virtual void set_output_gradient(std::span<const float> values) = 0;
+
+  // Copies to the host in plain order; valid after forward (output) or backward (gradient).
+  virtual void read_output(std::span<float> values) = 0;          // the network's output: logits
+  virtual void read_input_gradient(std::span<float> values) = 0;  // needs input_gradient
+
+  // Runs the last forward again, layer by layer, and names the first whose output is not finite.
+  virtual std::optional<std::string> first_nonfinite_layer(const StepContext& context) = 0;
+
+  // Runs the plan on what is loaded and times every operation. For people; parameters are not changed,
+  // running statistics may be.
+  virtual std::vector<OperationReport> explain() = 0;
+};
+
+// Scratch state of one optimizer over one store: slots × flat buffer, zero at first.
+class OptimizerState {
+ public:
+  OptimizerState(Device& device, const ParameterLayout& layout, std::size_t slots);
+
+  [[nodiscard]] std::size_t slots() const noexcept { return slots_; }
+  [[nodiscard]] Buffer& values() noexcept { return values_; }  // slot s begins at s·trained_elements
+  std::int64_t step = 0;                                       // updates made so far
+
+ private:
+  std::size_t slots_;
+  Buffer values_;
+};
+
+struct UpdateRequest {
+  const Optimizer& optimizer;
+  std::span<const UpdateRange> ranges;
+  double learning_rate = 0;
+  double weight_decay = 0;
+  Decay decay = Decay::decoupled;
+  double clip_norm = 0;  // > 0: scale all gradients so that their global norm is at most this
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+  Device() = default;
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  [[nodiscard]] virtual std::string_view name() const = 0;     // "cpu"
+  [[nodiscard]] virtual std::string description() const = 0;   // "AMD EPYC, avx512_core_bf16, 2 threads"
+  [[nodiscard]] virtual DType parameter_type() const = 0;      // of ParameterStore's buffers
+
+  [[nodiscard]] virtual Buffer allocate(std::size_t bytes) = 0;  // 64-byte aligned, zeroed
+  // Between host f32 and `count` elements of parameter_type() at a device address.
+  virtual void upload(void* to, std::span<const float> from) = 0;
+  virtual void download(std::span<float> to, const void* from) = 0;
+
+  [[nodiscard]] virtual std::unique_ptr<Plan> prepare(const Network& network, const PlanRequest& request,
+                                                      ParameterStore& store) = 0;
+
+  // One fused pass over the flat buffers; counts state.step up first and marks the store changed.
+  virtual void update(ParameterStore& store, OptimizerState& state, const UpdateRequest& request) = 0;
+
+  virtual void wait() = 0;  // until everything asked for has been done
+
+  // Measured choices (the plan cache) as a file for the run folder; empty if the device makes none.
+  [[nodiscard]] virtual std::string plan_text() const = 0;
+};
+
+struct DeviceOptions {
+  int threads = 0;                  // 0: what affinity and the cgroup's quota really give
+  std::filesystem::path plan_file;  // measured choices to repeat; empty: the user's plan cache
+  bool use_plan_cache = true;       // false: neither read nor write the cache
+  bool measure = true;              // false: choose layouts by rule, not by timing (tests)
+};
+
+// "cpu". Throws Error with the nearest name, or one sentence on what the device lacks.
+[[nodiscard]] std::unique_ptr<Device> make_device(std::string_view name, const DeviceOptions& options);
+[[nodiscard]] std::vector<std::string> device_names();
+
+// Cores that affinity and the cgroup quota (v1 and v2) give this process; at least 1.
+[[nodiscard]] int usable_cores();
+
+}  // namespace descent

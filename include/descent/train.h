@@ -1,0 +1,98 @@
+// The training loop. Everything that watches or steers it is an Observer: progress, metrics files,
+// checkpoints; the loop itself has no special case for any.
+#pragma once
+
+#include "descent/data.h"
+#include "descent/device.h"
+#include "descent/network.h"
+#include "descent/optimizer.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace descent {
+
+struct TrainSettings {
+  std::int64_t epochs = 2;
+  std::int64_t steps = 0;  // > 0: stop after so many batches, then validate
+  std::int64_t batch_size = 1024;
+  std::int64_t valid_batch_size = 0;  // 0: twice batch_size
+  std::uint64_t seed = 42;
+  bool shuffle = true;
+  Optimizer optimizer = Adam{};
+  Decay decay = Decay::decoupled;
+  std::vector<ParameterGroup> groups;
+  double clip_norm = 0;
+  DType precision = DType::f32;
+};
+
+struct PhaseMetrics {
+  double loss = 0;      // Σ batch_loss·batch_n / Σ batch_n, in double
+  double accuracy = 0;  // correct / pictures
+  std::int64_t pictures = 0;
+  double seconds = 0;
+};
+
+struct EpochMetrics {
+  std::int64_t epoch = 0;  // from 0
+  std::int64_t step = 0;   // batches trained so far
+  double learning_rate = 0;
+  PhaseMetrics train;
+  PhaseMetrics valid;
+};
+
+// The state of a fit, as observers see it.
+struct FitState {
+  const TrainSettings& settings;
+  ParameterStore& store;
+  Optimizer& optimizer;   // observers may set its options: schedules do
+  double& learning_rate;  // of the next step
+  std::int64_t steps_per_epoch = 0;
+  std::int64_t epoch = 0;
+  std::int64_t step = 0;  // from 0; of the batch at hand
+  bool training = true;   // false while validating
+  std::int64_t batch_pictures = 0;
+  double batch_loss = 0;  // mean of the batch at hand, before its update
+  PhaseMetrics running;   // of the phase so far
+};
+
+enum class Scope : std::uint8_t { fit, epoch, batch };
+
+// Thrown by an observer to leave a scope: its after_ is skipped, its cleanup_ is called, the loop goes on
+// with what follows. (Course's CancelFit/Epoch/BatchException.)
+struct Cancel {
+  Scope scope;
+};
+
+// Called in the order in which they were given. `epoch` scopes one phase: training or validation.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void before_fit(FitState& /*state*/) {}
+  virtual void before_epoch(FitState& /*state*/) {}
+  virtual void before_batch(FitState& /*state*/) {}
+  virtual void after_loss(FitState& /*state*/) {}
+  virtual void after_backward(FitState& /*state*/) {}
+  virtual void after_step(FitState& /*state*/) {}
+  virtual void after_batch(FitState& /*state*/) {}
+  virtual void after_epoch(FitState& /*state*/) {}
+  virtual void after_both_phases(FitState& /*state*/, const EpochMetrics& /*metrics*/) {}
+  virtual void after_fit(FitState& /*state*/) {}
+  virtual void cleanup_batch(FitState& /*state*/) {}
+  virtual void cleanup_epoch(FitState& /*state*/) {}
+  virtual void cleanup_fit(FitState& /*state*/) {}
+};
+
+// Trains `store` in place. Throws Error (Fault::failure) naming step and layer when a loss is not finite.
+std::vector<EpochMetrics> fit(const Network& network, ParameterStore& store, const DataSet& data,
+                              const TrainSettings& settings, std::span<Observer* const> observers);
+
+// Loss and accuracy with running statistics, pictures in order.
+[[nodiscard]] PhaseMetrics evaluate(const Network& network, ParameterStore& store, const PictureSet& pictures,
+                                    std::int64_t batch_size);
+
+}  // namespace descent

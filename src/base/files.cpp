@@ -1,0 +1,137 @@
+#include "base/files.h"
+
+#include "descent/error.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <utility>
+
+namespace descent {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+[[noreturn]] void fail(const fs::path& file, const char* action, Fault fault = Fault::failure) {
+  throw Error("cannot " + std::string(action) + " '" + file.string() + "': " + std::strerror(errno), fault);
+}
+
+// An open file descriptor.
+class Descriptor {
+ public:
+  explicit Descriptor(int value) : value_(value) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (value_ >= 0) ::close(value_);
+  }
+  [[nodiscard]] int get() const { return value_; }
+
+ private:
+  int value_;
+};
+
+void write_all(int descriptor, std::string_view content, const fs::path& file) {
+  while (!content.empty()) {
+    const ssize_t written = ::write(descriptor, content.data(), content.size());
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      fail(file, "write");
+    }
+    content.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+}  // namespace
+
+std::string read_file(const fs::path& file, std::size_t limit) {
+  const Descriptor descriptor(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (descriptor.get() < 0) fail(file, "read", Fault::usage);
+  struct stat status {};
+  if (::fstat(descriptor.get(), &status) != 0) fail(file, "read", Fault::usage);
+  if (!S_ISREG(status.st_mode)) throw Error("'" + file.string() + "' is not a file");
+  const auto size = static_cast<std::size_t>(status.st_size);
+  if (size > limit) {
+    throw Error("'" + file.string() + "' has " + std::to_string(size) + " bytes; at most " +
+                std::to_string(limit) + " are read");
+  }
+  std::string content(size, '\0');
+  std::size_t done = 0;
+  while (done < size) {
+    const ssize_t got = ::read(descriptor.get(), content.data() + done, size - done);
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      fail(file, "read", Fault::usage);
+    }
+    if (got == 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  content.resize(done);
+  return content;
+}
+
+void write_file_atomically(const fs::path& file, std::string_view content) {
+  const std::array parts{content};
+  write_file_atomically(file, parts);
+}
+
+void write_file_atomically(const fs::path& file, std::span<const std::string_view> parts) {
+  std::string beside = file.string() + ".XXXXXX";
+  {
+    const Descriptor descriptor(::mkostemp(beside.data(), O_CLOEXEC));
+    if (descriptor.get() < 0) fail(file, "write");
+    try {
+      for (const std::string_view part : parts) write_all(descriptor.get(), part, file);
+      const mode_t mask = ::umask(0);
+      ::umask(mask);
+      if (::fchmod(descriptor.get(), 0666 & ~mask) != 0) fail(file, "write");
+      if (::fsync(descriptor.get()) != 0) fail(file, "flush");
+    } catch (...) {
+      ::unlink(beside.c_str());
+      throw;
+    }
+  }
+  if (::rename(beside.c_str(), file.c_str()) != 0) {
+    const int reason = errno;
+    ::unlink(beside.c_str());
+    errno = reason;
+    fail(file, "write");
+  }
+  const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
+  const Descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory.get() >= 0) ::fsync(directory.get());  // best effort: some file systems refuse
+}
+
+LineWriter::LineWriter(const fs::path& file, std::string_view header)
+    : file_(file),
+      descriptor_(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666)) {
+  if (descriptor_ < 0) fail(file_, "write");
+  write(std::string(header));
+}
+
+LineWriter::~LineWriter() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void LineWriter::write(std::string line) {
+  line += '\n';
+  write_all(descriptor_, line, file_);
+}
+
+void require_writable_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) throw Error("cannot create the folder '" + folder.string() + "': " + error.message());
+  std::string probe = (folder / ".writable.XXXXXX").string();
+  const Descriptor descriptor(::mkostemp(probe.data(), O_CLOEXEC));
+  if (descriptor.get() < 0) fail(folder, "write into the folder", Fault::usage);
+  ::unlink(probe.c_str());
+}
+
+}  // namespace descent

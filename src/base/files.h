@@ -1,0 +1,39 @@
+// Reading and writing whole files safely.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace descent {
+
+// The whole file. Throws Error naming it if it is missing, not a regular file, or larger than `limit` bytes.
+[[nodiscard]] std::string read_file(const std::filesystem::path& file, std::size_t limit);
+
+// Written beside (same folder, a name of its own), flushed to disk, renamed over: a kill leaves the old
+// file or the new one. Throws Error (Fault::failure) naming the file.
+void write_file_atomically(const std::filesystem::path& file, std::string_view content);
+void write_file_atomically(const std::filesystem::path& file, std::span<const std::string_view> parts);
+
+// A text file that grows by whole lines, one write call each.
+class LineWriter {
+ public:
+  // Creates or empties the file, and writes `header`.
+  LineWriter(const std::filesystem::path& file, std::string_view header);
+  ~LineWriter();
+  LineWriter(const LineWriter&) = delete;
+  LineWriter& operator=(const LineWriter&) = delete;
+
+  void write(std::string line);  // the newline is added
+
+ private:
+  std::filesystem::path file_;
+  int descriptor_ = -1;
+};
+
+// Creates the folder if needed and makes sure that files can be written into it. Throws Error.
+void require_writable_folder(const std::filesystem::path& folder);
+
+}  // namespace descent

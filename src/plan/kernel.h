@@ -1,0 +1,114 @@
+// What a device implements: kernels. A kernel computes one operation, or several neighbours at once,
+// at one shape, forward and backward. The shared code in this folder turns a network into kernels,
+// plans their memory and runs them, so that no device writes the network again.
+#pragma once
+
+#include "descent/device.h"
+#include "descent/network.h"
+#include "descent/tensor.h"
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace descent {
+
+// Neighbouring layers that one kernel computes: each but the first reads the output of the one before it
+// and nobody else does. Usually one layer.
+struct Unit {
+  std::vector<const Layer*> layers;
+  std::vector<std::size_t> indices;  // of the layers in the network; its size for the loss
+  std::vector<ValueId> inputs;       // values from outside, in the order in which the layers read them
+  ValueId output = 0;
+
+  [[nodiscard]] const Layer& first() const { return *layers.front(); }
+  [[nodiscard]] const Layer& last() const { return *layers.back(); }
+  [[nodiscard]] std::string name() const;  // "0.0", "0.0 + 0.1"
+};
+
+// What a kernel wants; read once, by the planner.
+struct KernelNeeds {
+  std::vector<Layout> inputs;      // wanted layout of each input and of its gradient
+  Layout output = Layout::plain;   // layout in which it writes its output and reads its gradient
+  std::size_t saved_bytes = 0;     // kept from forward to backward
+  std::size_t scratch_bytes = 0;   // within one call
+  bool backward_reads_inputs = false;
+  bool backward_reads_output = false;
+  bool output_is_input = false;    // output shares the memory of input 0: forward works in place, or not at all
+  bool gradient_is_shared = false; // all input gradients share the output gradient's memory, likewise
+};
+
+// Addresses, given once. A pointer is null where the request has no such thing.
+struct Binding {
+  std::vector<void*> inputs;
+  void* output = nullptr;
+  std::vector<void*> input_gradients;  // null: not wanted
+  void* output_gradient = nullptr;
+  void* saved = nullptr;
+  void* scratch = nullptr;
+  // One list over the unit's layers, each in the order of parameters_of(): trained tensors, their
+  // gradients (empty without a gradient buffer), and statistics.
+  std::vector<void*> parameters;
+  std::vector<void*> parameter_gradients;
+  std::vector<void*> statistics;
+};
+
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  Kernel() = default;
+  Kernel(const Kernel&) = delete;
+  Kernel& operator=(const Kernel&) = delete;
+
+  [[nodiscard]] virtual const KernelNeeds& needs() const = 0;
+  virtual void bind(const Binding& binding) = 0;
+  virtual void refresh() {}  // the parameters have changed: derive again what was derived from them
+  virtual void forward(const StepContext& context) = 0;
+  virtual void backward(const StepContext& context) = 0;  // assigns every gradient it owes
+
+  // Names, layouts and work for --explain; seconds are filled in by the plan.
+  [[nodiscard]] virtual OperationReport report_forward() const = 0;
+  [[nodiscard]] virtual std::vector<OperationReport> report_backward() const { return {}; }
+};
+
+struct KernelRequest {
+  const Unit& unit;
+  const PlanRequest& plan;
+  std::vector<TensorDesc> inputs;          // with batch, layout plain; the device decides layouts
+  TensorDesc output;
+  std::vector<bool> input_gradients;       // which inputs' gradients are wanted
+};
+
+// The device's side of assemble().
+class KernelFactory {
+ public:
+  virtual ~KernelFactory() = default;
+
+  // How many layers at the start of `run` (≥ 1 of them) this device computes as one kernel.
+  [[nodiscard]] virtual std::size_t claim(std::span<const Layer* const> run, const PlanRequest& request) const = 0;
+  [[nodiscard]] virtual std::unique_ptr<Kernel> prepare(const KernelRequest& request) = 0;
+  // Called once, before prepare(), with all units: the moment to choose layouts for the whole network.
+  virtual void consider(std::span<const KernelRequest> requests) = 0;
+
+  // True if both layouts put the elements of `desc` in the same order.
+  [[nodiscard]] virtual bool same_order(const TensorDesc& desc, Layout a, Layout b) const = 0;
+  // Forward copies the value from one layout to the other, backward its gradient back.
+  [[nodiscard]] virtual std::unique_ptr<Kernel> prepare_reorder(const TensorDesc& desc, Layout from, Layout to,
+                                                                bool gradient) = 0;
+  // Forward does nothing (outputs share the input's memory); backward: the input's gradient is the sum of
+  // the `branches` gradients, which Binding::input_gradients lists; their sum goes to output_gradient.
+  [[nodiscard]] virtual std::unique_ptr<Kernel> prepare_gradient_sum(const TensorDesc& desc,
+                                                                     std::size_t branches) = 0;
+  // Gathers and normalises pictures into `input` (plain), and writes indicator rows of labels.
+  virtual void load(const PictureSource& source, std::span<const std::uint32_t> indices, const Tensor& input,
+                    const Tensor* targets) = 0;
+};
+
+// The shared way from network to plan: partition into units, prepare, insert reorders and gradient sums,
+// lay out one arena, and run.
+[[nodiscard]] std::unique_ptr<Plan> assemble(Device& device, std::shared_ptr<KernelFactory> factory,
+                                             const Network& network, const PlanRequest& request,
+                                             ParameterStore& store);
+
+}  // namespace descent
