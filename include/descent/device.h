@@ -78,23 +78,29 @@ class Plan {
   [[nodiscard]] virtual std::size_t workspace_bytes() const = 0;
   virtual void bind(Buffer& workspace) = 0;  // before the first step; the buffer must outlive the plan
 
+  // Where a host may read and write: plain order, elements of the device's activation type.
+  enum class Port : std::uint8_t {
+    input,            // N×C×H×W
+    targets,          // N×K distributions; needs loss
+    output,           // the network's output (logits); valid after forward
+    loss_rows,        // N×2: loss and whether it was right, a picture each; needs loss
+    output_gradient,  // written by the caller before backward where there is no loss
+    input_gradient,   // needs input_gradient; valid after backward
+  };
+  [[nodiscard]] virtual Tensor port(Port which) const = 0;  // throws Error if the plan has none
+
   // Fills input and targets: gathers source[indices[i]] for i < batch, normalises, and sets the
   // targets to the labels' indicator rows. indices.size() is the batch.
   virtual void load(const PictureSource& source, std::span<const std::uint32_t> indices) = 0;
-  virtual void set_input(std::span<const float> values) = 0;    // plain N×C×H×W
-  virtual void set_targets(std::span<const float> values) = 0;  // N×K distributions
+  virtual void write(Port which, std::span<const float> values) = 0;
+  virtual void read(Port which, std::span<float> values) = 0;  // waits for the device
 
   virtual void forward(const StepContext& context) = 0;
   virtual StepResult result() = 0;  // of the last forward; needs loss; waits for the device
 
   // Mode::train, after forward. Writes every parameter gradient of the store (assigns, never adds).
-  // Without a loss it starts from set_output_gradient.
+  // Without a loss it starts from Port::output_gradient.
   virtual void backward(const StepContext& context) = 0;
-  virtual void set_output_gradient(std::span<const float> values) = 0;
-
-  // Copies to the host in plain order; valid after forward (output) or backward (gradient).
-  virtual void read_output(std::span<float> values) = 0;          // the network's output: logits
-  virtual void read_input_gradient(std::span<float> values) = 0;  // needs input_gradient
 
   // Runs the last forward again, layer by layer, and names the first whose output is not finite.
   virtual std::optional<std::string> first_nonfinite_layer(const StepContext& context) = 0;
@@ -139,9 +145,9 @@ class Device {
   [[nodiscard]] virtual DType parameter_type() const = 0;      // of ParameterStore's buffers
 
   [[nodiscard]] virtual Buffer allocate(std::size_t bytes) = 0;  // 64-byte aligned, zeroed
-  // Between host f32 and `count` elements of parameter_type() at a device address.
-  virtual void upload(void* to, std::span<const float> from) = 0;
-  virtual void download(std::span<float> to, const void* from) = 0;
+  // Between host f32 and as many elements of `type` at a device address.
+  virtual void upload(void* to, DType type, std::span<const float> from) = 0;
+  virtual void download(std::span<float> to, const void* from, DType type) = 0;
 
   [[nodiscard]] virtual std::unique_ptr<Plan> prepare(const Network& network, const PlanRequest& request,
                                                       ParameterStore& store) = 0;

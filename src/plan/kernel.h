@@ -35,8 +35,10 @@ struct KernelNeeds {
   std::size_t scratch_bytes = 0;   // within one call
   bool backward_reads_inputs = false;
   bool backward_reads_output = false;
-  bool output_is_input = false;    // output shares the memory of input 0: forward works in place, or not at all
-  bool gradient_is_shared = false; // all input gradients share the output gradient's memory, likewise
+  // The output shares the memory of input 0. A kernel that then works in place (rather than not at all)
+  // may ask for it only where KernelRequest::input_is_free.
+  bool output_is_input = false;
+  bool gradient_is_shared = false;  // input gradients share the output gradient's memory: no work backward
 };
 
 // Addresses, given once. A pointer is null where the request has no such thing.
@@ -78,6 +80,7 @@ struct KernelRequest {
   std::vector<TensorDesc> inputs;          // with batch, layout plain; the device decides layouts
   TensorDesc output;
   std::vector<bool> input_gradients;       // which inputs' gradients are wanted
+  bool input_is_free = false;              // nobody else reads input 0, forward or backward
 };
 
 // The device's side of assemble().
@@ -91,6 +94,8 @@ class KernelFactory {
   // Called once, before prepare(), with all units: the moment to choose layouts for the whole network.
   virtual void consider(std::span<const KernelRequest> requests) = 0;
 
+  // Element type of activations under this request.
+  [[nodiscard]] virtual DType activation_type(const PlanRequest& request) const = 0;
   // True if both layouts put the elements of `desc` in the same order.
   [[nodiscard]] virtual bool same_order(const TensorDesc& desc, Layout a, Layout b) const = 0;
   // Forward copies the value from one layout to the other, backward its gradient back.
