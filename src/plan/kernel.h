@@ -70,8 +70,9 @@ class Kernel {
   virtual void backward(const StepContext& context) = 0;  // assigns every gradient it owes
 
   // Names, layouts and work for --explain; seconds are filled in by the plan.
+  // An empty `operation` says that there is no work to report.
   [[nodiscard]] virtual OperationReport report_forward() const = 0;
-  [[nodiscard]] virtual std::vector<OperationReport> report_backward() const { return {}; }
+  [[nodiscard]] virtual OperationReport report_backward() const { return {}; }
 };
 
 struct KernelRequest {
