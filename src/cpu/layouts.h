@@ -1,0 +1,28 @@
+// The orders of elements that the CPU's kernels know.
+#pragma once
+
+#include "descent/tensor.h"
+
+#include <string_view>
+
+namespace descent {
+
+inline constexpr Layout nchw = Layout::plain;  // also N×C
+inline constexpr Layout nhwc{1};               // channels last
+inline constexpr Layout nchw8c{2};             // N × C/8 × H × W × 8; only where 8 divides C
+inline constexpr Layout nchw16c{3};            // N × C/16 × H × W × 16; only where 16 divides C
+
+[[nodiscard]] constexpr std::string_view layout_name(Layout layout) {
+  switch (static_cast<int>(layout)) {
+    case 1:
+      return "nhwc";
+    case 2:
+      return "nChw8c";
+    case 3:
+      return "nChw16c";
+    default:
+      return "nchw";
+  }
+}
+
+}  // namespace descent

@@ -1,0 +1,44 @@
+// The one way in which loops of the CPU device use several cores.
+#pragma once
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <exception>
+
+namespace descent {
+
+// Calls f(begin, end) for stretches that together cover [0, count), on a team of at most `threads`.
+// Every stretch but the last is a multiple of `grain` long and begins at one, so that vectors meet the
+// same elements whatever the number of threads. Stretches are handed out by number, not by chance. An
+// exception of f ends its own stretch; the others go on, and the first one caught is thrown again here.
+template <class Function>
+void parallel_for(int threads, std::int64_t count, std::int64_t grain, Function&& f) {
+  if (count <= 0) return;
+  grain = std::max<std::int64_t>(grain, 1);
+  const std::int64_t grains = (count - 1) / grain + 1;
+  const std::int64_t stretches = std::min<std::int64_t>(std::max(threads, 1), grains);
+  if (stretches == 1) {
+    f(std::int64_t{0}, count);
+    return;
+  }
+  std::exception_ptr error;
+#pragma omp parallel num_threads(static_cast <int>(stretches))
+  {
+    // The team may be smaller than asked for.
+    for (std::int64_t i = omp_get_thread_num(); i < stretches; i += omp_get_num_threads()) {
+      try {
+        const std::int64_t begin = grains * i / stretches * grain;
+        const std::int64_t end = std::min(grains * (i + 1) / stretches * grain, count);
+        f(begin, end);
+      } catch (...) {
+#pragma omp critical(descent_parallel_for)
+        if (!error) error = std::current_exception();
+      }
+    }
+  }
+  if (error) std::rethrow_exception(error);
+}
+
+}  // namespace descent

@@ -1,0 +1,15 @@
+// Compiles a loop for several instruction sets; the processor picks one when the program starts.
+#pragma once
+
+// A macro because the attribute's list of instruction sets must be repeated word for word at every loop,
+// and because compilers without it (clang 14 knows no levels such as x86-64-v4) still have to build the
+// loop once, for the set that the whole program is built for. Sanitizers' own start-up code does not
+// bear functions that are resolved before it has run.
+//
+// An OpenMP region inside such a function is compiled once only, for the oldest set: open the region
+// outside (cpu/parallel.h) and call the loop from it.
+#if defined(__clang__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define DESCENT_CLONES
+#else
+#define DESCENT_CLONES [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]]
+#endif
