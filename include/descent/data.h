@@ -14,7 +14,7 @@
 namespace descent {
 
 struct PictureSet {
-  Shape shape;  // C×H×W
+  Shape shape;                         // C×H×W
   std::vector<std::uint8_t> pictures;  // count × C×H×W
   std::vector<std::int32_t> labels;    // one each, in [0, classes)
 
@@ -48,7 +48,8 @@ struct KnownDataSet {
 [[nodiscard]] DataSet load_data_set(const std::string& name_or_folder, const Shape& input);
 
 // IDX files (Y. LeCun's MNIST format), plain or gzip, checked: magic, sizes, lengths.
-[[nodiscard]] PictureSet load_idx_pair(const std::filesystem::path& pictures, const std::filesystem::path& labels);
+[[nodiscard]] PictureSet load_idx_pair(const std::filesystem::path& pictures,
+                                       const std::filesystem::path& labels);
 // One picture file: u8, rank 3 (count×H×W) → shape 1×H×W, no labels.
 [[nodiscard]] PictureSet load_idx_pictures(const std::filesystem::path& pictures);
 

@@ -27,9 +27,9 @@ enum class Mode : std::uint8_t {
 struct PlanRequest {
   Mode mode = Mode::infer;
   std::int64_t batch = 1;
-  bool loss = false;            // end in softmax cross-entropy against targets
-  bool input_gradient = false;  // train: also the gradient of the input
-  DType precision = DType::f32; // of activations; parameters keep Device::parameter_type()
+  bool loss = false;             // end in softmax cross-entropy against targets
+  bool input_gradient = false;   // train: also the gradient of the input
+  DType precision = DType::f32;  // of activations; parameters keep Device::parameter_type()
 };
 
 // What a step's random draws depend on, besides seed-independent facts of the network.
@@ -140,9 +140,9 @@ class Device {
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
-  [[nodiscard]] virtual std::string_view name() const = 0;     // "cpu"
-  [[nodiscard]] virtual std::string description() const = 0;   // "AMD EPYC, avx512_core_bf16, 2 threads"
-  [[nodiscard]] virtual DType parameter_type() const = 0;      // of ParameterStore's buffers
+  [[nodiscard]] virtual std::string_view name() const = 0;    // "cpu"
+  [[nodiscard]] virtual std::string description() const = 0;  // "AMD EPYC, avx512_core_bf16, 2 threads"
+  [[nodiscard]] virtual DType parameter_type() const = 0;     // of ParameterStore's buffers
 
   [[nodiscard]] virtual Buffer allocate(std::size_t bytes) = 0;  // 64-byte aligned, zeroed
   // Between host f32 and as many elements of `type` at a device address.

@@ -51,7 +51,7 @@ struct Conv {
 // keeps the unbiased one: running ← (1−momentum)·running + momentum·batch.
 struct BatchNorm {
   static constexpr std::string_view name = "batch_norm";
-  double eps = 1e-5;       // inside the root
+  double eps = 1e-5;  // inside the root
   double momentum = 0.1;
 
   static void fields(auto& op, auto&& visit) {
@@ -141,7 +141,7 @@ struct Flatten {
 // (torch.nn.Dropout2d). Otherwise the identity.
 struct Dropout {
   static constexpr std::string_view name = "dropout";
-  double p = 0.5;         // chance to be dropped, in [0, 1)
+  double p = 0.5;  // chance to be dropped, in [0, 1)
   bool channels = false;
 
   static void fields(auto& op, auto&& visit) {

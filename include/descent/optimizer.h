@@ -189,7 +189,8 @@ inline constexpr std::array adam_options{
 // The seed's Adam: w ← w − rate·m̂ / (√v̂ + eps)
 struct Adam {
   static constexpr std::string_view name = "adam";
-  static constexpr std::string_view summary = "averaged gradient over its root mean square (eps outside the root)";
+  static constexpr std::string_view summary =
+      "averaged gradient over its root mean square (eps outside the root)";
   static constexpr std::size_t slots = 2;
   double learning_rate = 6e-3;
   double weight_decay = 0;
@@ -240,7 +241,8 @@ struct AdamInside {
 // The seed's variant: averages |g| instead of g², no root: w ← w − rate·m̂ / (v̂ + eps)
 struct Adam2 {
   static constexpr std::string_view name = "adam2";
-  static constexpr std::string_view summary = "averaged gradient over its averaged absolute value (the seed's variant)";
+  static constexpr std::string_view summary =
+      "averaged gradient over its averaged absolute value (the seed's variant)";
   static constexpr std::size_t slots = 2;
   double learning_rate = 6e-3;
   double weight_decay = 0;
@@ -280,8 +282,7 @@ struct AdamW {
 
 // A rule with its settings. Adding a name here adds it to every device, --help, `descent list`,
 // config files and tests.
-using Optimizer =
-    std::variant<Sgd, Momentum, HeavyBall, Nesterov, RmsProp, Adam, AdamInside, Adam2, AdamW>;
+using Optimizer = std::variant<Sgd, Momentum, HeavyBall, Nesterov, RmsProp, Adam, AdamInside, Adam2, AdamW>;
 
 // The rule of that name with its defaults. Throws Error with the nearest name.
 [[nodiscard]] Optimizer make_optimizer(std::string_view name);
@@ -309,9 +310,9 @@ enum class Decay : std::uint8_t {
 
 // Parameters whose names match a pattern and what differs for them. The first match wins.
 struct ParameterGroup {
-  std::string pattern;            // glob over parameter names: "*.bias", "layer1.*"
-  double rate_factor = 1;         // times the learning rate; 0 freezes
-  double weight_decay_factor = 1; // times the weight decay
+  std::string pattern;             // glob over parameter names: "*.bias", "layer1.*"
+  double rate_factor = 1;          // times the learning rate; 0 freezes
+  double weight_decay_factor = 1;  // times the weight decay
 };
 
 // A stretch of the flat buffer with one rate and one decay.

@@ -59,11 +59,10 @@ constexpr float uniform(std::uint32_t bits) {
 // Two independent standard normal draws (Box–Muller) from one position.
 std::array<double, 2> normal_pair(const RandomKey& key, std::uint64_t position);
 
-// Uniform integer in [0, bound), bound > 0 (Lemire's multiply-shift on 64 bits; bias below 2⁻³²).
+// Uniform integer in [0, bound), 0 < bound ≤ 2³² (Lemire's multiply-shift on 64 bits; bias below 2⁻³²).
 constexpr std::uint64_t uniform_below(const RandomKey& key, std::uint64_t position, std::uint64_t bound) {
   const RandomBits bits = random_bits(key, position);
-  const std::uint64_t draw = (static_cast<std::uint64_t>(bits[0]) << 32U) | bits[1];
-  return static_cast<std::uint64_t>((static_cast<unsigned __int128>(draw) * bound) >> 64U);
+  return (bits[0] * bound + detail::high_half(bits[1] * bound)) >> 32U;
 }
 
 }  // namespace descent

@@ -14,7 +14,7 @@ namespace descent {
 // Element type. Every tensor description carries one.
 enum class DType : std::uint8_t { f64, f32, bf16, f16, i64, i32, u8 };
 
-[[nodiscard]] std::size_t size_of(DType type) noexcept;     // bytes an element
+[[nodiscard]] std::size_t size_of(DType type) noexcept;    // bytes an element
 [[nodiscard]] std::string_view name(DType type) noexcept;  // "f32"
 
 // Up to four dimensions, outermost first: N×C×H×W, N×C, or without the batch: C×H×W, C.

@@ -56,6 +56,7 @@ void save_model(const std::filesystem::path& file, const Model& model);
 // bf16 are read as f32). Throws Error naming the file and tensor.
 [[nodiscard]] HostParameters parameters_from(const SafetensorsFile& content, const ParameterLayout& layout,
                                              const std::string& source);
-[[nodiscard]] std::vector<FileTensor> tensors_from(const HostParameters& parameters, const ParameterLayout& layout);
+[[nodiscard]] std::vector<FileTensor> tensors_from(const HostParameters& parameters,
+                                                   const ParameterLayout& layout);
 
 }  // namespace descent

@@ -8,7 +8,8 @@
 namespace descent {
 
 // The candidate with the smallest edit distance to `name`, if it is near enough to be meant; else empty.
-[[nodiscard]] std::string_view nearest_name(std::string_view name, std::span<const std::string_view> candidates);
+[[nodiscard]] std::string_view nearest_name(std::string_view name,
+                                            std::span<const std::string_view> candidates);
 
 // "unknown optimizer 'adm': did you mean 'adam'?" or "…: known are a, b, c"
 [[nodiscard]] std::string unknown_name(std::string_view kind, std::string_view name,

@@ -7,9 +7,13 @@ namespace descent {
 
 namespace {
 
-std::size_t aligned(std::size_t bytes) { return (bytes + arena_alignment - 1) / arena_alignment * arena_alignment; }
+std::size_t aligned(std::size_t bytes) {
+  return (bytes + arena_alignment - 1) / arena_alignment * arena_alignment;
+}
 
-bool overlap_in_time(const Lifetime& a, const Lifetime& b) { return a.first <= b.last && b.first <= a.last; }
+bool overlap_in_time(const Lifetime& a, const Lifetime& b) {
+  return a.first <= b.last && b.first <= a.last;
+}
 
 }  // namespace
 
@@ -31,9 +35,10 @@ ArenaPlan plan_arena(std::span<const Lifetime> lifetimes) {
     }
     plan.offsets[current] = offset;
     plan.bytes = std::max(plan.bytes, offset + size);
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), current,
-                                   [&](std::size_t a, std::size_t b) { return plan.offsets[a] < plan.offsets[b]; }),
-                  current);
+    placed.insert(
+        std::upper_bound(placed.begin(), placed.end(), current,
+                         [&](std::size_t a, std::size_t b) { return plan.offsets[a] < plan.offsets[b]; }),
+        current);
   }
   return plan;
 }

@@ -29,10 +29,10 @@ struct Unit {
 
 // What a kernel wants; read once, by the planner.
 struct KernelNeeds {
-  std::vector<Layout> inputs;      // wanted layout of each input and of its gradient
-  Layout output = Layout::plain;   // layout in which it writes its output and reads its gradient
-  std::size_t saved_bytes = 0;     // kept from forward to backward
-  std::size_t scratch_bytes = 0;   // within one call
+  std::vector<Layout> inputs;     // wanted layout of each input and of its gradient
+  Layout output = Layout::plain;  // layout in which it writes its output and reads its gradient
+  std::size_t saved_bytes = 0;    // kept from forward to backward
+  std::size_t scratch_bytes = 0;  // within one call
   bool backward_reads_inputs = false;
   bool backward_reads_output = false;
   // The output shares the memory of input 0. A kernel that then works in place (rather than not at all)
@@ -78,10 +78,10 @@ class Kernel {
 struct KernelRequest {
   const Unit& unit;
   const PlanRequest& plan;
-  std::vector<TensorDesc> inputs;          // with batch, layout plain; the device decides layouts
+  std::vector<TensorDesc> inputs;  // with batch, layout plain; the device decides layouts
   TensorDesc output;
-  std::vector<bool> input_gradients;       // which inputs' gradients are wanted
-  bool input_is_free = false;              // nobody else reads input 0, forward or backward
+  std::vector<bool> input_gradients;  // which inputs' gradients are wanted
+  bool input_is_free = false;         // nobody else reads input 0, forward or backward
 };
 
 // The device's side of assemble().
@@ -90,7 +90,8 @@ class KernelFactory {
   virtual ~KernelFactory() = default;
 
   // How many layers at the start of `run` (≥ 1 of them) this device computes as one kernel.
-  [[nodiscard]] virtual std::size_t claim(std::span<const Layer* const> run, const PlanRequest& request) const = 0;
+  [[nodiscard]] virtual std::size_t claim(std::span<const Layer* const> run,
+                                          const PlanRequest& request) const = 0;
   [[nodiscard]] virtual std::unique_ptr<Kernel> prepare(const KernelRequest& request) = 0;
   // Called once, before prepare(), with all units: the moment to choose layouts for the whole network.
   virtual void consider(std::span<const KernelRequest> requests) = 0;

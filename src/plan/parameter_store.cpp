@@ -41,6 +41,7 @@ std::vector<float> ParameterStore::download_gradients() const {
 }
 
 OptimizerState::OptimizerState(Device& device, const ParameterLayout& layout, std::size_t slots)
-    : slots_(slots), values_(device.allocate(slots * layout.trained_elements * size_of(device.parameter_type()))) {}
+    : slots_(slots),
+      values_(device.allocate(slots * layout.trained_elements * size_of(device.parameter_type()))) {}
 
 }  // namespace descent

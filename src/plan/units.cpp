@@ -26,9 +26,8 @@ std::vector<const Layer*> run_from(const PlannedLayers& planned, std::size_t beg
     const ValueId previous = next;  // the output of layer next−1
     const bool reads_previous =
         std::find(layer.inputs.begin(), layer.inputs.end(), previous) != layer.inputs.end();
-    const bool others_exist = std::all_of(layer.inputs.begin(), layer.inputs.end(), [&](ValueId input) {
-      return input == previous || input <= begin;
-    });
+    const bool others_exist = std::all_of(layer.inputs.begin(), layer.inputs.end(),
+                                          [&](ValueId input) { return input == previous || input <= begin; });
     if (!reads_previous || !others_exist || readers[previous] != 1 || previous == planned.output()) break;
     run.push_back(&layer);
   }

@@ -1,0 +1,305 @@
+// Turns units into nodes with slots, and slots into ranges of one arena.
+//
+// Every value has one slot for itself and, when training, one for its gradient, both in its producer's
+// layout. A reader that wants another layout gets a reorder node before it. A value with several readers
+// gets a gradient-sum node behind its producer, so that every kernel assigns and none adds.
+
+#include "plan/arena.h"
+#include "plan/assembled_plan.h"
+#include "plan/kernel.h"
+#include "plan/units.h"
+
+#include <algorithm>
+#include <numeric>
+#include <optional>
+#include <utility>
+
+namespace descent {
+
+namespace {
+
+// Slots that share memory are one range whose life is the union of theirs.
+class SharedMemory {
+ public:
+  void grow_to(std::size_t count) {
+    while (parents_.size() < count) parents_.push_back(parents_.size());
+  }
+  [[nodiscard]] SlotId root(SlotId slot) const {
+    while (parents_[slot] != slot) slot = parents_[slot];
+    return slot;
+  }
+  void join(SlotId a, SlotId b) { parents_[root(a)] = root(b); }
+
+ private:
+  std::vector<SlotId> parents_;
+};
+
+class Assembler {
+ public:
+  Assembler(KernelFactory& factory, const Network& network, const PlanRequest& request)
+      : factory_(factory),
+        request_(request),
+        training_(request.mode == Mode::train),
+        planned_(std::make_shared<PlannedLayers>(planned_layers(network, request))),
+        units_(std::make_shared<std::vector<Unit>>(partition(*planned_, factory, request))),
+        input_shape_(network.input) {
+    count_readers();
+    for (const Unit& unit : *units_) requests_.push_back(kernel_request(unit));
+    values_.resize(planned_->layers.size() + 2);
+  }
+
+  Assembly build() {
+    factory_.consider(requests_);
+    add_source(0, Port::input);
+    if (request_.loss) add_source(planned_->targets(), Port::targets);
+    for (const KernelRequest& request : requests_) {
+      add_unit(request);
+      if (request.unit.output == planned_->output()) add_output_port();
+    }
+    plan_memory();
+    assembly_.planned = planned_;
+    assembly_.units = units_;
+    return std::move(assembly_);
+  }
+
+ private:
+  using Port = Plan::Port;
+
+  // A value's slots. Readers take `branches` one after the other, in the order in which they run.
+  struct Value {
+    SlotId slot = 0;
+    std::optional<SlotId> gradient;
+    std::vector<SlotId> branches;
+    std::size_t branches_taken = 0;
+  };
+
+  [[nodiscard]] bool wants_gradient(ValueId value) const {
+    if (!training_ || (request_.loss && value == planned_->targets())) return false;
+    return value != 0 || request_.input_gradient;
+  }
+
+  // The caller reads the network's output, and writes its gradient where no loss does.
+  [[nodiscard]] bool caller_gives_gradient(ValueId value) const {
+    return training_ && !request_.loss && value == planned_->output();
+  }
+
+  [[nodiscard]] TensorDesc desc_of(ValueId value) const {
+    const DType type = factory_.activation_type(request_);
+    if (value == 0) return {type, input_shape_.with_batch(request_.batch)};
+    const bool targets = request_.loss && value == planned_->targets();
+    const Layer& layer = planned_->layers[targets ? planned_->layers.size() - 1 : value - 1];
+    return {type, (targets ? layer.input : layer.output).with_batch(request_.batch)};
+  }
+
+  void count_readers() {
+    readers_.assign(planned_->layers.size() + 2, 0);
+    for (const Unit& unit : *units_) {
+      for (const ValueId input : unit.inputs) ++readers_[input];
+    }
+  }
+
+  [[nodiscard]] KernelRequest kernel_request(const Unit& unit) const {
+    KernelRequest request{unit, request_, {}, desc_of(unit.output), {}, false};
+    for (const ValueId input : unit.inputs) {
+      request.inputs.push_back(desc_of(input));
+      request.input_gradients.push_back(wants_gradient(input));
+    }
+    const ValueId first = unit.inputs.front();
+    request.input_is_free = !training_ && readers_[first] == 1 && first != 0 && first != planned_->output();
+    return request;
+  }
+
+  SlotId add_slot(const TensorDesc& desc) {
+    assembly_.slots.push_back({desc});
+    shared_.grow_to(assembly_.slots.size());
+    return assembly_.slots.size() - 1;
+  }
+
+  Value& add_value(ValueId id, Layout layout) {
+    TensorDesc desc = desc_of(id);
+    desc.layout = layout;
+    Value& value = values_[id];
+    value.slot = add_slot(desc);
+    if (wants_gradient(id)) value.gradient = add_slot(desc);
+    return value;
+  }
+
+  void add_source(ValueId id, Port port) {
+    const Value& value = add_value(id, Layout::plain);
+    assembly_.ports[port] = value.slot;
+    if (port == Port::input && value.gradient) assembly_.ports[Port::input_gradient] = *value.gradient;
+    branch_gradients(id);
+  }
+
+  // Behind the producer: one gradient slot a reader, and the node that sums them if there are several.
+  void branch_gradients(ValueId id) {
+    Value& value = values_[id];
+    if (!value.gradient) return;
+    const std::size_t branches = readers_[id] + (caller_gives_gradient(id) ? 1 : 0);
+    if (branches == 1) {
+      value.branches = {*value.gradient};
+      return;
+    }
+    const TensorDesc desc = assembly_.slots[value.slot].desc;
+    Node node;
+    node.name = id == 0 ? "input" : planned_->layers[id - 1].name;
+    node.kernel = factory_.prepare_gradient_sum(desc, branches);
+    node.output = value.slot;
+    node.inputs = {value.slot};
+    node.output_gradient = value.gradient;
+    for (std::size_t branch = 0; branch < branches; ++branch) {
+      value.branches.push_back(add_slot(desc));
+      node.input_gradients.emplace_back(value.branches.back());
+    }
+    add_node(std::move(node));
+  }
+
+  struct Reading {
+    SlotId slot;
+    std::optional<SlotId> gradient;
+  };
+
+  // The value in the layout that a reader wants, through a reorder if need be.
+  Reading read_value(ValueId id, Layout wanted, bool with_gradient, const std::string& reader) {
+    Value& value = values_[id];
+    std::optional<SlotId> branch;
+    if (with_gradient) branch = value.branches.at(value.branches_taken++);
+    TensorDesc desc = assembly_.slots[value.slot].desc;
+    if (factory_.same_order(desc, desc.layout, wanted)) return {value.slot, branch};
+
+    Node node;
+    node.name = reader;
+    node.kernel = factory_.prepare_reorder(desc, desc.layout, wanted, with_gradient);
+    node.inputs = {value.slot};
+    node.input_gradients = {branch};
+    desc.layout = wanted;
+    node.output = add_slot(desc);
+    if (with_gradient) node.output_gradient = add_slot(desc);
+    const Reading reading{node.output, node.output_gradient};
+    add_node(std::move(node));
+    return reading;
+  }
+
+  void add_unit(const KernelRequest& request) {
+    const Unit& unit = request.unit;
+    Node node;
+    node.name = unit.name();
+    node.layers = unit.indices;
+    node.kernel = factory_.prepare(request);
+    const KernelNeeds& needs = node.kernel->needs();
+    for (std::size_t input = 0; input < unit.inputs.size(); ++input) {
+      const Reading reading =
+          read_value(unit.inputs[input], needs.inputs.at(input), request.input_gradients[input], node.name);
+      node.inputs.push_back(reading.slot);
+      node.input_gradients.push_back(reading.gradient);
+    }
+    const bool is_loss = unit.indices.back() >= planned_->network_layers;
+    Value& value = add_value(unit.output, needs.output);
+    node.output = value.slot;
+    if (is_loss) {
+      value.gradient.reset();  // of the loss itself: one
+      assembly_.ports[Port::loss_rows] = value.slot;
+    }
+    node.output_gradient = value.gradient;
+
+    if (needs.output_is_input) shared_.join(node.output, node.inputs.front());
+    if (needs.gradient_is_shared && node.output_gradient) {
+      for (const auto& gradient : node.input_gradients) {
+        if (gradient) shared_.join(*gradient, *node.output_gradient);
+      }
+    }
+    add_node(std::move(node));
+    if (!is_loss) branch_gradients(unit.output);
+  }
+
+  void add_output_port() {
+    const ValueId id = planned_->output();
+    const Reading reading = read_value(id, Layout::plain, caller_gives_gradient(id), "output");
+    assembly_.ports[Port::output] = reading.slot;
+    if (reading.gradient) assembly_.ports[Port::output_gradient] = *reading.gradient;
+  }
+
+  void add_node(Node node) { assembly_.nodes.push_back(std::move(node)); }
+
+  void plan_memory() {
+    const std::size_t nodes = assembly_.nodes.size();
+    const std::size_t end = (training_ ? 2 * nodes : nodes) - 1;
+    const std::size_t slots = assembly_.slots.size();
+    std::vector<std::optional<Lifetime>> lives(slots);
+    const auto touch = [&](SlotId slot, std::size_t event) {
+      const SlotId root = shared_.root(slot);
+      const std::size_t bytes = assembly_.slots[slot].desc.bytes();
+      if (!lives[root]) lives[root] = Lifetime{bytes, event, event};
+      lives[root]->bytes = std::max(lives[root]->bytes, bytes);
+      lives[root]->first = std::min(lives[root]->first, event);
+      lives[root]->last = std::max(lives[root]->last, event);
+    };
+
+    std::vector<Lifetime> lifetimes;
+    std::size_t scratch = 0;
+    for (std::size_t i = 0; i < nodes; ++i) {
+      const Node& node = assembly_.nodes[i];
+      const KernelNeeds& needs = node.kernel->needs();
+      const std::size_t backward = end - i;  // the mirror event when training
+      touch(node.output, i);
+      for (const SlotId input : node.inputs) {
+        touch(input, i);
+        if (training_ && needs.backward_reads_inputs) touch(input, backward);
+      }
+      if (training_) {
+        if (needs.backward_reads_output) touch(node.output, backward);
+        if (node.output_gradient) touch(*node.output_gradient, backward);
+        for (const auto& gradient : node.input_gradients) {
+          if (gradient) touch(*gradient, backward);
+        }
+      }
+      lifetimes.push_back({needs.saved_bytes, i, training_ ? backward : i});
+      scratch = std::max(scratch, needs.scratch_bytes);
+    }
+    for (const auto& [port, slot] : assembly_.ports) {
+      const bool written_by_caller =
+          port == Port::input || port == Port::targets || port == Port::output_gradient;
+      if (written_by_caller) touch(slot, 0);
+      touch(slot, end);
+    }
+
+    lifetimes.push_back({scratch, 0, end});
+    std::vector<SlotId> roots;
+    for (SlotId slot = 0; slot < slots; ++slot) {
+      if (!lives[slot]) continue;
+      roots.push_back(slot);
+      lifetimes.push_back(*lives[slot]);
+    }
+    const ArenaPlan plan = plan_arena(lifetimes);
+    for (std::size_t i = 0; i < nodes; ++i) assembly_.nodes[i].saved_offset = plan.offsets[i];
+    assembly_.scratch_offset = plan.offsets[nodes];
+    std::vector<std::size_t> offset_of_root(slots, 0);
+    for (std::size_t i = 0; i < roots.size(); ++i) offset_of_root[roots[i]] = plan.offsets[nodes + 1 + i];
+    for (SlotId slot = 0; slot < slots; ++slot) {
+      assembly_.slots[slot].offset = offset_of_root[shared_.root(slot)];
+    }
+    assembly_.workspace_bytes = plan.bytes;
+  }
+
+  KernelFactory& factory_;
+  PlanRequest request_;
+  bool training_;
+  std::shared_ptr<PlannedLayers> planned_;
+  std::shared_ptr<std::vector<Unit>> units_;
+  Shape input_shape_;
+  std::vector<std::size_t> readers_;  // units that read each value
+  std::vector<KernelRequest> requests_;
+  std::vector<Value> values_;
+  SharedMemory shared_;
+  Assembly assembly_;
+};
+
+}  // namespace
+
+std::unique_ptr<Plan> assemble(Device& device, std::shared_ptr<KernelFactory> factory, const Network& network,
+                               const PlanRequest& request, ParameterStore& store) {
+  Assembly assembly = Assembler(*factory, network, request).build();
+  return std::make_unique<AssembledPlan>(device, std::move(factory), request, store, std::move(assembly));
+}
+
+}  // namespace descent

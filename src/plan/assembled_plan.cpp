@@ -1,0 +1,204 @@
+#include "plan/assembled_plan.h"
+
+#include "descent/error.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <utility>
+
+namespace descent {
+
+namespace {
+
+void append_addresses(std::vector<void*>& addresses, std::span<const ParameterEntry> entries, std::size_t layer,
+                      const Buffer& buffer, std::size_t element_bytes) {
+  if (buffer.data() == nullptr) return;
+  for (const ParameterEntry& entry : entries) {
+    if (entry.layer != layer) continue;
+    addresses.push_back(static_cast<std::byte*>(buffer.data()) + entry.offset * element_bytes);
+  }
+}
+
+double seconds_of(Device& device, auto&& work) {
+  device.wait();
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  device.wait();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+}  // namespace
+
+AssembledPlan::AssembledPlan(Device& device, std::shared_ptr<KernelFactory> factory, const PlanRequest& request,
+                             ParameterStore& store, Assembly assembly)
+    : device_(&device),
+      factory_(std::move(factory)),
+      request_(request),
+      store_(&store),
+      assembly_(std::move(assembly)),
+      loss_rows_(request.loss ? static_cast<std::size_t>(request.batch) * 2 : 0) {}
+
+void* AssembledPlan::address(SlotId slot) const {
+  return workspace_ + assembly_.slots[slot].offset;
+}
+
+Binding AssembledPlan::binding_of(const Node& node) const {
+  Binding binding;
+  for (const SlotId input : node.inputs) binding.inputs.push_back(address(input));
+  binding.output = address(node.output);
+  for (const auto& gradient : node.input_gradients) {
+    binding.input_gradients.push_back(gradient ? address(*gradient) : nullptr);
+  }
+  if (node.output_gradient) binding.output_gradient = address(*node.output_gradient);
+  binding.saved = workspace_ + node.saved_offset;
+  binding.scratch = workspace_ + assembly_.scratch_offset;
+  const std::size_t element = size_of(device_->parameter_type());
+  const ParameterLayout& layout = store_->layout();
+  for (const std::size_t layer : node.layers) {
+    append_addresses(binding.parameters, layout.trained, layer, store_->values(), element);
+    append_addresses(binding.parameter_gradients, layout.trained, layer, store_->gradients(), element);
+    append_addresses(binding.statistics, layout.statistics, layer, store_->statistics(), element);
+  }
+  return binding;
+}
+
+void AssembledPlan::bind(Buffer& workspace) {
+  if (workspace.bytes() < assembly_.workspace_bytes) {
+    throw Error("a plan of " + std::to_string(assembly_.workspace_bytes) + " bytes was given a workspace of " +
+                    std::to_string(workspace.bytes()),
+                Fault::failure);
+  }
+  workspace_ = static_cast<std::byte*>(workspace.data());
+  for (Node& node : assembly_.nodes) node.kernel->bind(binding_of(node));
+}
+
+void AssembledPlan::require_bound() const {
+  if (workspace_ == nullptr) throw Error("a plan was used before bind()", Fault::failure);
+}
+
+Tensor AssembledPlan::port(Port which) const {
+  require_bound();
+  const auto found = assembly_.ports.find(which);
+  if (found == assembly_.ports.end()) throw Error("this plan was prepared without that port", Fault::failure);
+  return Tensor{assembly_.slots[found->second].desc, address(found->second)};
+}
+
+void AssembledPlan::load(const PictureSource& source, std::span<const std::uint32_t> indices) {
+  if (static_cast<std::int64_t>(indices.size()) != request_.batch) {
+    throw Error("a plan for " + std::to_string(request_.batch) + " pictures was given " +
+                    std::to_string(indices.size()),
+                Fault::failure);
+  }
+  const Tensor input = port(Port::input);
+  if (!request_.loss) return factory_->load(source, indices, input, nullptr);
+  const Tensor targets = port(Port::targets);
+  factory_->load(source, indices, input, &targets);
+}
+
+void AssembledPlan::write(Port which, std::span<const float> values) {
+  const Tensor tensor = port(which);
+  if (static_cast<std::int64_t>(values.size()) != tensor.desc.shape.elements()) {
+    throw Error("a tensor of " + to_string(tensor.desc.shape) + " was given " + std::to_string(values.size()) +
+                    " values",
+                Fault::failure);
+  }
+  device_->upload(tensor.data, tensor.desc.type, values);
+}
+
+void AssembledPlan::read(Port which, std::span<float> values) {
+  const Tensor tensor = port(which);
+  if (static_cast<std::int64_t>(values.size()) != tensor.desc.shape.elements()) {
+    throw Error("a tensor of " + to_string(tensor.desc.shape) + " does not fit " +
+                    std::to_string(values.size()) + " values",
+                Fault::failure);
+  }
+  device_->download(values, tensor.data, tensor.desc.type);
+}
+
+void AssembledPlan::refresh_if_stale() {
+  if (seen_version_ == store_->version()) return;
+  for (Node& node : assembly_.nodes) node.kernel->refresh();
+  seen_version_ = store_->version();
+}
+
+void AssembledPlan::forward(const StepContext& context) {
+  require_bound();
+  refresh_if_stale();
+  for (Node& node : assembly_.nodes) node.kernel->forward(context);
+  if (request_.mode != Mode::train) return;
+  store_->mark_changed();  // the running statistics; training kernels derive nothing from those
+  seen_version_ = store_->version();
+}
+
+StepResult AssembledPlan::result() {
+  read(Port::loss_rows, loss_rows_);
+  StepResult result;
+  for (std::size_t row = 0; row < loss_rows_.size(); row += 2) {
+    result.loss_sum += static_cast<double>(loss_rows_[row]);
+    result.correct += loss_rows_[row + 1] != 0.0F ? 1 : 0;
+  }
+  return result;
+}
+
+void AssembledPlan::backward(const StepContext& context) {
+  require_bound();
+  if (request_.mode != Mode::train) throw Error("a plan for inference has no backward", Fault::failure);
+  for (auto node = assembly_.nodes.rbegin(); node != assembly_.nodes.rend(); ++node) {
+    node->kernel->backward(context);
+  }
+}
+
+std::optional<std::string> AssembledPlan::first_nonfinite_layer(const StepContext& context) {
+  require_bound();
+  refresh_if_stale();
+  std::vector<float> values;
+  for (Node& node : assembly_.nodes) {
+    node.kernel->forward(context);
+    const TensorDesc& desc = assembly_.slots[node.output].desc;
+    values.resize(static_cast<std::size_t>(desc.shape.elements()));
+    device_->download(values, address(node.output), desc.type);
+    if (!std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); })) {
+      return node.name;
+    }
+  }
+  return std::nullopt;
+}
+
+std::vector<OperationReport> AssembledPlan::explain() {
+  require_bound();
+  refresh_if_stale();
+  constexpr int repetitions = 5;
+  const std::size_t count = assembly_.nodes.size();
+  std::vector<double> forward_seconds(count, 1e30);
+  std::vector<double> backward_seconds(count, 1e30);
+  for (int repetition = 0; repetition < repetitions; ++repetition) {
+    for (std::size_t i = 0; i < count; ++i) {
+      Kernel& kernel = *assembly_.nodes[i].kernel;
+      forward_seconds[i] = std::min(forward_seconds[i], seconds_of(*device_, [&] { kernel.forward({}); }));
+    }
+    for (std::size_t i = count; request_.mode == Mode::train && i-- > 0;) {
+      Kernel& kernel = *assembly_.nodes[i].kernel;
+      backward_seconds[i] = std::min(backward_seconds[i], seconds_of(*device_, [&] { kernel.backward({}); }));
+    }
+  }
+
+  std::vector<OperationReport> reports;
+  for (std::size_t i = 0; i < count; ++i) {
+    OperationReport report = assembly_.nodes[i].kernel->report_forward();
+    if (report.operation.empty()) continue;  // no work: flatten, gradient sums going forward
+    report.layer = assembly_.nodes[i].name;
+    report.seconds = forward_seconds[i];
+    reports.push_back(std::move(report));
+  }
+  for (std::size_t i = count; request_.mode == Mode::train && i-- > 0;) {
+    OperationReport report = assembly_.nodes[i].kernel->report_backward();
+    if (report.operation.empty()) continue;
+    report.layer = assembly_.nodes[i].name;
+    report.seconds = backward_seconds[i];
+    reports.push_back(std::move(report));
+  }
+  return reports;
+}
+
+}  // namespace descent

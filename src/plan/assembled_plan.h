@@ -1,0 +1,82 @@
+// A plan made of kernels in the order in which they run. Built by assemble(); knows no device.
+#pragma once
+
+#include "plan/kernel.h"
+#include "plan/units.h"
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace descent {
+
+// Index into Assembly::slots.
+using SlotId = std::size_t;
+
+// A tensor of the step: where it lies in the arena is decided once.
+struct Slot {
+  TensorDesc desc;
+  std::size_t offset = 0;
+};
+
+// A kernel with the slots it works on.
+struct Node {
+  std::string name;  // of its layers; of the consumer for a reorder
+  std::unique_ptr<Kernel> kernel;
+  std::vector<std::size_t> layers;  // indices; empty for reorders and gradient sums
+  std::vector<SlotId> inputs;
+  SlotId output = 0;
+  std::vector<std::optional<SlotId>> input_gradients;
+  std::optional<SlotId> output_gradient;
+  std::size_t saved_offset = 0;  // in the arena; meaningful if the kernel saves anything
+};
+
+struct Assembly {
+  std::shared_ptr<const PlannedLayers> planned;  // nodes' units point into it
+  std::shared_ptr<const std::vector<Unit>> units;
+  std::vector<Slot> slots;
+  std::vector<Node> nodes;  // forward order; backward is the reverse
+  std::map<Plan::Port, SlotId> ports;
+  std::size_t scratch_offset = 0;
+  std::size_t workspace_bytes = 0;
+};
+
+class AssembledPlan final : public Plan {
+ public:
+  AssembledPlan(Device& device, std::shared_ptr<KernelFactory> factory, const PlanRequest& request,
+                ParameterStore& store, Assembly assembly);
+
+  [[nodiscard]] std::size_t workspace_bytes() const override { return assembly_.workspace_bytes; }
+  void bind(Buffer& workspace) override;
+
+  [[nodiscard]] Tensor port(Port which) const override;
+  void load(const PictureSource& source, std::span<const std::uint32_t> indices) override;
+  void write(Port which, std::span<const float> values) override;
+  void read(Port which, std::span<float> values) override;
+
+  void forward(const StepContext& context) override;
+  StepResult result() override;
+  void backward(const StepContext& context) override;
+
+  std::optional<std::string> first_nonfinite_layer(const StepContext& context) override;
+  std::vector<OperationReport> explain() override;
+
+ private:
+  [[nodiscard]] void* address(SlotId slot) const;
+  [[nodiscard]] Binding binding_of(const Node& node) const;
+  void refresh_if_stale();
+  void require_bound() const;
+
+  Device* device_;
+  std::shared_ptr<KernelFactory> factory_;
+  PlanRequest request_;
+  ParameterStore* store_;
+  Assembly assembly_;
+  std::byte* workspace_ = nullptr;
+  std::uint64_t seen_version_ = 0;  // of the store, when kernels last derived from it
+  std::vector<float> loss_rows_;    // host copy, allocated once
+};
+
+}  // namespace descent
