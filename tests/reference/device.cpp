@@ -1,0 +1,99 @@
+#include "reference/device.h"
+
+#include "plan/kernel.h"
+#include "reference/kernels.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <stdexcept>
+
+namespace descent::reference {
+
+namespace {
+
+class ReferenceFactory final : public KernelFactory {
+ public:
+  [[nodiscard]] std::size_t claim(std::span<const Layer* const> /*run*/,
+                                  const PlanRequest& /*request*/) const override {
+    return 1;
+  }
+  void consider(std::span<const KernelRequest> /*requests*/) override {}
+
+  [[nodiscard]] std::unique_ptr<Kernel> prepare(const KernelRequest& request) override {
+    return std::visit(
+        Overloaded{
+            [&](const Conv& op) { return make_conv(request, op); },
+            [&](const Linear& op) { return make_linear(request, op); },
+            [&](const BatchNorm& op) { return make_batch_norm(request, op); },
+            [&](const GeneralRelu& op) { return make_general_relu(request, op); },
+            [&](const Dropout& op) { return make_dropout(request, op); },
+            [&](const AvgPool& op) { return make_avg_pool(request, op); },
+            [&](const MaxPool& op) { return make_max_pool(request, op); },
+            [&](const GlobalAvgPool& /*op*/) { return make_global_avg_pool(request); },
+            [&](const Add& /*op*/) { return make_add(request); },
+            [&](const Flatten& /*op*/) { return make_flatten(request); },
+            [&](const SoftmaxCrossEntropy& /*op*/) { return make_softmax_cross_entropy(request); },
+        },
+        request.unit.first().op);
+  }
+
+  [[nodiscard]] bool same_order(const TensorDesc& /*desc*/, Layout a, Layout b) const override {
+    return a == b;
+  }
+  [[nodiscard]] std::unique_ptr<Kernel> prepare_reorder(const TensorDesc& /*desc*/, Layout /*from*/,
+                                                        Layout /*to*/, bool /*gradient*/) override {
+    throw std::logic_error("the reference knows one layout and never asks for a reorder");
+  }
+  [[nodiscard]] std::unique_ptr<Kernel> prepare_gradient_sum(const TensorDesc& desc,
+                                                             std::size_t branches) override {
+    return make_gradient_sum(desc, branches);
+  }
+
+  void load(const PictureSource& source, std::span<const std::uint32_t> indices, const Tensor& input,
+            const Tensor* targets) override {
+    const auto per_picture = static_cast<std::size_t>(source.shape.elements());
+    const std::size_t area = per_picture / static_cast<std::size_t>(source.shape[0]);
+    auto* x = static_cast<double*>(input.data);
+    for (std::size_t i = 0; i < indices.size() * per_picture; ++i) {
+      const std::size_t element = i % per_picture;
+      const double value = source.pictures[indices[i / per_picture] * per_picture + element] / 255.0;
+      x[i] = (value - source.normalisation->mean[element / area]) / source.normalisation->std[element / area];
+    }
+    if (targets == nullptr) return;
+    const auto classes = static_cast<std::size_t>(targets->desc.shape[1]);
+    auto* t = static_cast<double*>(targets->data);
+    for (std::size_t i = 0; i < indices.size() * classes; ++i)
+      t[i] = source.labels[indices[i / classes]] == static_cast<std::int32_t>(i % classes) ? 1 : 0;
+  }
+};
+
+}  // namespace
+
+Buffer ReferenceDevice::allocate(std::size_t bytes) {
+  constexpr std::size_t alignment = 64;
+  const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+  void* data = std::aligned_alloc(alignment, rounded == 0 ? alignment : rounded);
+  if (data == nullptr) throw std::bad_alloc();
+  std::memset(data, 0, rounded);
+  return Buffer(data, bytes, [](void* block) noexcept { std::free(block); });
+}
+
+void ReferenceDevice::upload(void* to, std::span<const float> from) {
+  std::copy(from.begin(), from.end(), static_cast<double*>(to));
+}
+
+void ReferenceDevice::download(std::span<float> to, const void* from) {
+  const auto* values = static_cast<const double*>(from);
+  last_download_.assign(values, values + to.size());
+  for (std::size_t i = 0; i < to.size(); ++i) to[i] = static_cast<float>(values[i]);
+}
+
+std::unique_ptr<Plan> ReferenceDevice::prepare(const Network& network, const PlanRequest& request,
+                                               ParameterStore& store) {
+  PlanRequest in_double = request;
+  in_double.precision = DType::f64;
+  return assemble(*this, std::make_shared<ReferenceFactory>(), network, in_double, store);
+}
+
+}  // namespace descent::reference
