@@ -3,6 +3,7 @@
 #include "plan/kernel.h"
 #include "reference/kernels.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -38,6 +39,7 @@ class ReferenceFactory final : public KernelFactory {
         request.unit.first().op);
   }
 
+  [[nodiscard]] DType activation_type(const PlanRequest& /*request*/) const override { return DType::f64; }
   [[nodiscard]] bool same_order(const TensorDesc& /*desc*/, Layout a, Layout b) const override {
     return a == b;
   }
@@ -68,6 +70,10 @@ class ReferenceFactory final : public KernelFactory {
   }
 };
 
+void require_double(DType type) {
+  if (type != DType::f64) throw std::logic_error("the reference holds nothing but f64");
+}
+
 }  // namespace
 
 Buffer ReferenceDevice::allocate(std::size_t bytes) {
@@ -79,21 +85,20 @@ Buffer ReferenceDevice::allocate(std::size_t bytes) {
   return Buffer(data, bytes, [](void* block) noexcept { std::free(block); });
 }
 
-void ReferenceDevice::upload(void* to, std::span<const float> from) {
+void ReferenceDevice::upload(void* to, DType type, std::span<const float> from) {
+  require_double(type);
   std::copy(from.begin(), from.end(), static_cast<double*>(to));
 }
 
-void ReferenceDevice::download(std::span<float> to, const void* from) {
-  const auto* values = static_cast<const double*>(from);
-  last_download_.assign(values, values + to.size());
-  for (std::size_t i = 0; i < to.size(); ++i) to[i] = static_cast<float>(values[i]);
+void ReferenceDevice::download(std::span<float> to, const void* from, DType type) {
+  require_double(type);
+  std::transform(static_cast<const double*>(from), static_cast<const double*>(from) + to.size(), to.begin(),
+                 [](double value) { return static_cast<float>(value); });
 }
 
 std::unique_ptr<Plan> ReferenceDevice::prepare(const Network& network, const PlanRequest& request,
                                                ParameterStore& store) {
-  PlanRequest in_double = request;
-  in_double.precision = DType::f64;
-  return assemble(*this, std::make_shared<ReferenceFactory>(), network, in_double, store);
+  return assemble(*this, std::make_shared<ReferenceFactory>(), network, request, store);
 }
 
 }  // namespace descent::reference

@@ -8,7 +8,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace descent::reference {
 
@@ -19,25 +18,23 @@ class ReferenceDevice final : public Device {
   [[nodiscard]] DType parameter_type() const override { return DType::f64; }
 
   [[nodiscard]] Buffer allocate(std::size_t bytes) override;
-  void upload(void* to, std::span<const float> from) override;
-  void download(std::span<float> to, const void* from) override;
+  void upload(void* to, DType type, std::span<const float> from) override;
+  void download(std::span<float> to, const void* from, DType type) override;
 
   [[nodiscard]] std::unique_ptr<Plan> prepare(const Network& network, const PlanRequest& request,
                                               ParameterStore& store) override;
   void update(ParameterStore& store, OptimizerState& state, const UpdateRequest& request) override;
   void wait() override {}
   [[nodiscard]] std::string plan_text() const override { return {}; }
-
-  // What the last download() read, unrounded: finite differences need all its digits.
-  [[nodiscard]] const std::vector<double>& last_download() const { return last_download_; }
-
- private:
-  std::vector<double> last_download_;
 };
 
-// Elements of a buffer of this device, to read and to perturb.
+// Elements in this device's memory, to read and to perturb: finite differences need all their digits.
 [[nodiscard]] inline std::span<double> doubles(Buffer& buffer) {
   return {static_cast<double*>(buffer.data()), buffer.bytes() / sizeof(double)};
+}
+
+[[nodiscard]] inline std::span<double> doubles(const Tensor& tensor) {
+  return {static_cast<double*>(tensor.data), static_cast<std::size_t>(tensor.desc.shape.elements())};
 }
 
 }  // namespace descent::reference

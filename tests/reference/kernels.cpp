@@ -1,7 +1,5 @@
 #include "reference/kernels.h"
 
-#include <string>
-
 namespace descent::reference {
 
 Sizes::Sizes(const Shape& shape) {
@@ -15,14 +13,12 @@ ReferenceKernel::ReferenceKernel(const KernelRequest& request)
     : mode_(request.plan.mode),
       in_(request.inputs.front().shape),
       out_(request.output.shape),
-      layer_(request.unit.name()),
       operation_(descent::name(request.unit.first().op)) {
   needs_.inputs.assign(request.inputs.size(), Layout::plain);
 }
 
 OperationReport ReferenceKernel::report(const char* direction) const {
   OperationReport line;
-  line.layer = layer_;
   line.operation = operation_ + " " + direction;
   line.implementation = "naive";
   line.layout = "plain";

@@ -4,7 +4,7 @@
 #include "plan/kernel.h"
 
 #include <memory>
-#include <vector>
+#include <string>
 
 namespace descent::reference {
 
@@ -28,7 +28,7 @@ class ReferenceKernel : public Kernel {
   [[nodiscard]] const KernelNeeds& needs() const override { return needs_; }
   void bind(const Binding& binding) override { binding_ = binding; }
   [[nodiscard]] OperationReport report_forward() const override { return report("forward"); }
-  [[nodiscard]] std::vector<OperationReport> report_backward() const override { return {report("backward")}; }
+  [[nodiscard]] OperationReport report_backward() const override { return report("backward"); }
 
  protected:
   [[nodiscard]] const double* input(std::size_t i = 0) const { return as_double(binding_.inputs.at(i)); }
@@ -53,7 +53,6 @@ class ReferenceKernel : public Kernel {
   [[nodiscard]] OperationReport report(const char* direction) const;
 
   Binding binding_;
-  std::string layer_;
   std::string operation_;
 };
 
