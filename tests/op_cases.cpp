@@ -2,7 +2,6 @@
 
 #include "network_builder.h"
 
-#include <array>
 #include <initializer_list>
 #include <type_traits>
 #include <utility>
@@ -437,15 +436,14 @@ std::vector<OpCase> make_table() {
 }
 
 template <std::size_t... I>
-constexpr auto names_of(std::index_sequence<I...> /*alternatives*/) {
-  return std::array<std::string_view, sizeof...(I)>{std::variant_alternative_t<I, Op>::name...};
+std::vector<std::string_view> names_of(std::index_sequence<I...> /*alternatives*/) {
+  return {std::variant_alternative_t<I, Op>::name...};
 }
-constexpr auto operation_names = names_of(std::make_index_sequence<std::variant_size_v<Op>>());
 
 }  // namespace
 
-std::span<const std::string_view> operations() {
-  return operation_names;
+std::vector<std::string_view> operations() {
+  return names_of(std::make_index_sequence<std::variant_size_v<Op>>());
 }
 
 const std::vector<OpCase>& op_cases() {

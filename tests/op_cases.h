@@ -6,7 +6,6 @@
 #include "descent/network.h"
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,7 +31,7 @@ struct OpCase {
 };
 
 // Every operation that a row may belong to, in the order of Op.
-[[nodiscard]] std::span<const std::string_view> operations();
+[[nodiscard]] std::vector<std::string_view> operations();
 
 [[nodiscard]] const std::vector<OpCase>& op_cases();
 [[nodiscard]] std::vector<const OpCase*> op_cases_of(std::string_view operation);

@@ -65,7 +65,7 @@ struct GeneralRelu {
   static constexpr std::string_view name = "general_relu";
   double leak = 0;
   double sub = 0;
-  std::optional<double> maxv;
+  std::optional<double> maxv{};
 
   static void fields(auto& op, auto&& visit) {
     visit("leak", op.leak);

@@ -1,0 +1,32 @@
+// How far a device may be from the reference. An error is max |a − b| over a tensor, relative to the
+// tensor's scale: its largest magnitude in the reference. All tests that compare with the reference
+// take their bounds from here.
+#pragma once
+
+#include "descent/tensor.h"
+
+#include <stdexcept>
+
+namespace descent::test {
+
+struct Tolerance {
+  double value = 0;          // outputs, losses, running statistics, updated parameters
+  double gradient = 0;       // of inputs and parameters
+  double whole_network = 0;  // both, through a built-in network of many layers
+};
+
+inline Tolerance tolerance(DType type) {
+  switch (type) {
+    case DType::f64:
+      return {1e-12, 1e-12, 1e-11};
+    case DType::f32:
+      return {3e-6, 1e-5, 1e-4};
+    default:
+      throw std::logic_error("no tolerance is stated for this element type");
+  }
+}
+
+// Of the reference's gradients against central differences in double, relative to the same scale.
+inline constexpr double difference_tolerance = 1e-6;
+
+}  // namespace descent::test
