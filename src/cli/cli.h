@@ -1,0 +1,46 @@
+// What the verbs share: reading option values with errors that name the option, and the device options.
+#pragma once
+
+#include "descent/device.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace descent::cli {
+
+// Each takes the option's name ("--lr") for its errors.
+[[nodiscard]] std::int64_t parse_count(std::string_view option, const std::string& text, std::int64_t low = 1,
+                                       std::int64_t high = std::numeric_limits<std::int64_t>::max());
+// A finite number; `positive`: above 0, else at least 0.
+[[nodiscard]] double parse_number(std::string_view option, const std::string& text, bool positive);
+// One of `choices`, as its index.
+[[nodiscard]] std::size_t parse_choice(std::string_view option, const std::string& text,
+                                       std::span<const std::string_view> choices);
+[[nodiscard]] DType parse_precision(const std::string& text);  // "f32"
+
+// An option that takes one value (the last one given counts); `standard` is what --help shows as default.
+CLI::Option* add_value(CLI::App& verb, const std::string& name, const std::string& type,
+                       const std::string& help, const std::string& standard,
+                       std::function<void(const std::string&)> take);
+
+// --device, --threads, --precision.
+struct DeviceArguments {
+  std::string device = "cpu";
+  DeviceOptions options;
+  DType precision = DType::f32;
+
+  [[nodiscard]] std::unique_ptr<Device> make() const { return make_device(device, options); }
+};
+void add_device_options(CLI::App& verb, DeviceArguments& arguments);
+
+// "seconds" as people read them: "0:07", "12:45", "1:02:03".
+[[nodiscard]] std::string clock_text(double seconds);
+
+}  // namespace descent::cli
