@@ -36,15 +36,17 @@ struct KnownDataSet {
   std::string_view name;
   std::string_view summary;
   std::span<const std::string_view> classes;
-  std::span<const std::string_view> folders;  // searched in this order, after $DESCENT_DATA/<name>
+  std::span<const std::string_view> folders;  // searched in this order, after $DESCENT_DATA/<name>; ~ is $HOME
+  std::string_view how_to_get;                // what to type to install it
 };
 [[nodiscard]] std::span<const KnownDataSet> known_data_sets();
 // The folder that holds the files of a known set; empty if none was found.
 [[nodiscard]] std::filesystem::path find_data_set(const KnownDataSet& known);
 
 // A known name, a folder of IDX files (train-images-idx3-ubyte[.gz], …, t10k-…), or a folder with one
-// sub-folder of pictures a class (in train/ and valid/ if it has these; else every tenth picture of a
-// class, by sorted name, is for validation), made into `input` by the picture rule of picture.h.
+// sub-folder of pictures a class (in train/ and valid/, val/ or test/ if it has these; else every tenth
+// picture of a class, by sorted name, is for validation, of fewer than ten the last), made into `input`
+// by the picture rule of picture.h (Resize::fit).
 [[nodiscard]] DataSet load_data_set(const std::string& name_or_folder, const Shape& input);
 
 // IDX files (Y. LeCun's MNIST format), plain or gzip, checked: magic, sizes, lengths.
