@@ -1,0 +1,92 @@
+#include "plan/dropout.h"
+
+#include "cpu/loop_kernel.h"
+#include "cpu/parallel.h"
+
+namespace descent {
+namespace {
+
+// Draws once in forward and keeps one byte a draw: a draw costs more than the byte's way to memory.
+class DropoutKernel : public LoopKernel {
+ public:
+  DropoutKernel(const KernelRequest& request, const CpuContext& context)
+      : chance_(std::get<Dropout>(request.unit.first().op).p),
+        scale_(static_cast<float>(1 / (1 - chance_))),
+        layer_(request.unit.indices.front()),
+        active_(trains(request)),
+        threads_(context.threads) {
+    const Shape& shape = request.output.shape;
+    const std::int64_t elements = shape.elements();
+    const bool channels = std::get<Dropout>(request.unit.first().op).channels;
+    pictures_ = shape[0];
+    per_picture_ = channels ? shape[1] : elements / pictures_;
+    per_draw_ = elements / pictures_ / per_picture_;
+
+    needs_.inputs = {Layout::plain};
+    if (!active_) {
+      needs_.output_is_input = true;  // the identity
+      return;
+    }
+    const std::int64_t draws = pictures_ * per_picture_;
+    needs_.output_is_input = request.input_is_free;
+    needs_.saved_bytes = static_cast<std::size_t>(draws);
+    const double bytes = 8 * static_cast<double>(elements) + static_cast<double>(draws);
+    forward_report_ = report(request, "forward", Layout::plain, 0, bytes);
+    if (wants_gradient(request)) backward_report_ = report(request, "backward", Layout::plain, 0, bytes);
+  }
+
+  void forward(const StepContext& context) override {
+    if (!active_) return;
+    const RandomKey key = dropout_key(context.seed, context.epoch, layer_);
+    auto* const kept = static_cast<std::uint8_t*>(bound_.saved);
+    parallel_for(threads_, pictures_ * per_picture_, 64, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t draw = begin; draw < end; ++draw) {
+        const auto picture = context.first_picture + static_cast<std::uint64_t>(draw / per_picture_);
+        const std::uint64_t position = dropout_position(picture, static_cast<std::uint64_t>(per_picture_),
+                                                        static_cast<std::uint64_t>(draw % per_picture_));
+        kept[draw] = keeps(key, position, chance_) ? 1 : 0;
+      }
+      apply(input(), output(), begin, end);
+    });
+  }
+
+  void backward(const StepContext& /*context*/) override {
+    if (!active_ || input_gradient() == nullptr) return;
+    parallel_for(threads_, pictures_ * per_picture_, 64, [&](std::int64_t begin, std::int64_t end) {
+      apply(output_gradient(), input_gradient(), begin, end);
+    });
+  }
+
+ private:
+  // The same for values and gradients: of draws [begin, end).
+  void apply(const float* from, float* to, std::int64_t begin, std::int64_t end) const {
+    const auto* const kept = static_cast<const std::uint8_t*>(bound_.saved);
+    if (per_draw_ == 1) {
+#pragma omp simd
+      for (std::int64_t i = begin; i < end; ++i) to[i] = kept[i] != 0 ? from[i] * scale_ : 0.0F;
+      return;
+    }
+    for (std::int64_t draw = begin; draw < end; ++draw) {
+      const float factor = kept[draw] != 0 ? scale_ : 0.0F;
+#pragma omp simd
+      for (std::int64_t i = draw * per_draw_; i < (draw + 1) * per_draw_; ++i) to[i] = from[i] * factor;
+    }
+  }
+
+  double chance_;
+  float scale_;
+  std::size_t layer_;
+  bool active_;
+  int threads_;
+  std::int64_t pictures_ = 0;
+  std::int64_t per_picture_ = 0;  // draws
+  std::int64_t per_draw_ = 0;     // elements
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_dropout(const KernelRequest& request, const CpuContext& context) {
+  return std::make_unique<DropoutKernel>(request, context);
+}
+
+}  // namespace descent
