@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <tuple>
+#include <utility>
 #include <variant>
 
 namespace descent {
@@ -53,25 +55,24 @@ struct Frame {
   float clip_scale, l2, decay;  // decay: rate · weight decay, decoupled
 };
 
-template <std::size_t slots>
-struct Pointers {
-  float* values;
-  const float* gradients;
-  std::array<float*, slots> state;
-};
+// g ← gradient · scale + l2 · w;  w ← w − (decay · w + rule(g)). A function of its own, because a simd loop
+// keeps variables declared in it, such as the array, in memory.
+template <class Step, class... Slots>
+inline void update_one(const Step& step, const Frame& frame, float& value, float gradient, Slots&... slots) {
+  std::array<float, sizeof...(Slots)> state{slots...};
+  const float move = step(gradient * frame.clip_scale + frame.l2 * value, state);
+  value -= frame.decay * value + move;
+  std::apply([&](const auto&... moved) { ((slots = moved), ...); }, state);
+}
 
-// g ← gradient · scale + l2 · w;  w ← w − (decay · w + rule(g))
-template <class Step, std::size_t slots>
-DESCENT_CLONES void update_loop(Step step, Frame frame, Pointers<slots> at, std::int64_t count) {
+// Slot s of the state begins at state + s·stride.
+template <class Step, std::size_t... slots>
+DESCENT_CLONES void update_loop(Step step, Frame frame, float* values, const float* gradients, float* state,
+                                std::size_t stride, std::int64_t count,
+                                std::index_sequence<slots...> /*which*/) {
 #pragma omp simd
   for (std::int64_t i = 0; i < count; ++i) {
-    std::array<float, slots> state{};
-    for (std::size_t s = 0; s < slots; ++s) state[s] = at.state[s][i];
-    const float value = at.values[i];
-    const float gradient = at.gradients[i] * frame.clip_scale + frame.l2 * value;
-    const float move = step(gradient, state);
-    at.values[i] = value - (frame.decay * value + move);
-    for (std::size_t s = 0; s < slots; ++s) at.state[s][i] = state[s];
+    update_one(step, frame, values[i], gradients[i], state[slots * stride + static_cast<std::size_t>(i)]...);
   }
 }
 
@@ -85,9 +86,9 @@ void update_with(const Rule& rule, const CpuContext& context, const FlatBuffers&
     const Frame frame{static_cast<float>(clip_scale), static_cast<float>(decoupled ? 0 : decay),
                       static_cast<float>(decoupled ? rate * decay : 0)};
     const typename Rule::template Step<float> step(rule, UpdateMoment{rate, buffers.step});
-    Pointers<Rule::slots> at{buffers.values + offset, buffers.gradients + offset, {}};
-    for (std::size_t s = 0; s < Rule::slots; ++s) at.state[s] = buffers.state + s * buffers.elements + offset;
-    update_loop(step, frame, at, length);
+    float* const state = Rule::slots == 0 ? nullptr : buffers.state + offset;
+    update_loop(step, frame, buffers.values + offset, buffers.gradients + offset, state, buffers.elements,
+                length, std::make_index_sequence<Rule::slots>{});
   };
   parallel_for(context.threads, count_blocks(request.ranges), 1,
                [&](std::int64_t first, std::int64_t last) { for_blocks(request.ranges, first, last, update); });

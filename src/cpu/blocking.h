@@ -1,0 +1,51 @@
+// One view of all layouts: a tensor is pictures × groups × cells × inner, where channel = group·inner + i.
+// Plain has one channel inner, channels-last all of them, the blocked layouts 8 or 16.
+#pragma once
+
+#include "cpu/layouts.h"
+
+#include <cstdint>
+
+namespace descent {
+
+struct Blocking {
+  std::int64_t pictures = 1;
+  std::int64_t groups = 1;
+  std::int64_t height = 1;
+  std::int64_t width = 1;
+  std::int64_t inner = 1;
+
+  // N×C counts as N×C×1×1.
+  Blocking(const Shape& shape, Layout layout) : pictures(shape[0]) {
+    const std::int64_t channels = shape[1];
+    if (shape.rank() == 4) {
+      height = shape[2];
+      width = shape[3];
+    }
+    if (layout == nhwc) {
+      inner = channels;
+    } else if (layout == nchw8c) {
+      inner = 8;
+    } else if (layout == nchw16c) {
+      inner = 16;
+    }
+    groups = channels / inner;
+  }
+
+  // With one cell a channel every layout has the same order: the view with all channels inner then
+  // gives loops along `inner` more to do at once.
+  [[nodiscard]] Blocking with_widest_inner() const {
+    Blocking wide = *this;
+    if (cells() == 1) {
+      wide.inner = channels();
+      wide.groups = 1;
+    }
+    return wide;
+  }
+
+  [[nodiscard]] std::int64_t cells() const { return height * width; }
+  [[nodiscard]] std::int64_t channels() const { return groups * inner; }
+  [[nodiscard]] std::int64_t slices() const { return pictures * groups; }  // each cells·inner elements
+};
+
+}  // namespace descent

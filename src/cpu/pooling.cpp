@@ -1,0 +1,342 @@
+// Pooling. A thread owns rows of what it writes: rows of the output forward, rows of the input's gradient
+// backward, which are gathered from all windows over them. So threads never write the same element, and
+// every sum has one order.
+#include "cpu/blocking.h"
+#include "cpu/loop_kernel.h"
+#include "cpu/parallel.h"
+#include "cpu/simd.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace descent {
+namespace {
+
+struct Span {
+  std::int64_t begin, end;
+};
+
+// One axis of a window.
+struct Window {
+  std::int64_t kernel, stride, padding, in, out;
+
+  // Input cells under output cell o.
+  [[nodiscard]] Span under(std::int64_t o) const {
+    const std::int64_t begin = o * stride - padding;
+    return {std::max<std::int64_t>(begin, 0), std::min(begin + kernel, in)};
+  }
+  // Output cells whose windows hold input cell i.
+  [[nodiscard]] Span over(std::int64_t i) const {
+    const std::int64_t reach = i + padding;
+    const std::int64_t begin = reach < kernel ? 0 : (reach - kernel) / stride + 1;
+    return {begin, std::min(reach / stride + 1, out)};
+  }
+  [[nodiscard]] std::int64_t cells(std::int64_t o) const {
+    const Span span = under(o);
+    return std::max<std::int64_t>(span.end - span.begin, 0);
+  }
+};
+
+struct Geometry {
+  Window rows, columns;
+  std::int64_t inner;
+
+  // Position of a cell in its window, which max pooling keeps.
+  [[nodiscard]] std::int32_t place(std::int64_t oh, std::int64_t ow, std::int64_t h, std::int64_t w) const {
+    const std::int64_t row = h - (oh * rows.stride - rows.padding);
+    const std::int64_t column = w - (ow * columns.stride - columns.padding);
+    return static_cast<std::int32_t>(row * columns.kernel + column);
+  }
+};
+
+// Each loop below computes rows [begin, end), numbered through all slices.
+
+DESCENT_CLONES void average_forward(Geometry g, const float* input, float* output, std::int64_t begin,
+                                    std::int64_t end) {
+  for (std::int64_t row = begin; row < end; ++row) {
+    const float* const slice = input + row / g.rows.out * g.rows.in * g.columns.in * g.inner;
+    const std::int64_t oh = row % g.rows.out;
+    const Span hs = g.rows.under(oh);
+    for (std::int64_t ow = 0; ow < g.columns.out; ++ow) {
+      float* const to = output + (row * g.columns.out + ow) * g.inner;
+      std::fill_n(to, g.inner, 0.0F);
+      const Span ws = g.columns.under(ow);
+      for (std::int64_t h = hs.begin; h < hs.end; ++h) {
+        for (std::int64_t w = ws.begin; w < ws.end; ++w) {
+          const float* const from = slice + (h * g.columns.in + w) * g.inner;
+#pragma omp simd
+          for (std::int64_t i = 0; i < g.inner; ++i) to[i] += from[i];
+        }
+      }
+      const std::int64_t cells = std::max<std::int64_t>(g.rows.cells(oh) * g.columns.cells(ow), 1);
+      const auto divisor = static_cast<float>(cells);
+#pragma omp simd
+      for (std::int64_t i = 0; i < g.inner; ++i) to[i] /= divisor;
+    }
+  }
+}
+
+DESCENT_CLONES void average_backward(Geometry g, const float* output_gradient, float* input_gradient,
+                                     std::int64_t begin, std::int64_t end) {
+  for (std::int64_t row = begin; row < end; ++row) {
+    const float* const slice = output_gradient + row / g.rows.in * g.rows.out * g.columns.out * g.inner;
+    const Span ohs = g.rows.over(row % g.rows.in);
+    for (std::int64_t w = 0; w < g.columns.in; ++w) {
+      float* const to = input_gradient + (row * g.columns.in + w) * g.inner;
+      std::fill_n(to, g.inner, 0.0F);
+      const Span ows = g.columns.over(w);
+      for (std::int64_t oh = ohs.begin; oh < ohs.end; ++oh) {
+        for (std::int64_t ow = ows.begin; ow < ows.end; ++ow) {
+          const float* const from = slice + (oh * g.columns.out + ow) * g.inner;
+          const auto divisor = static_cast<float>(g.rows.cells(oh) * g.columns.cells(ow));
+#pragma omp simd
+          for (std::int64_t i = 0; i < g.inner; ++i) to[i] += from[i] / divisor;
+        }
+      }
+    }
+  }
+}
+
+// `places` is null where no gradient will be asked for.
+DESCENT_CLONES void maximum_forward(Geometry g, const float* input, float* output, std::int32_t* places,
+                                    std::int64_t begin, std::int64_t end) {
+  for (std::int64_t row = begin; row < end; ++row) {
+    const float* const slice = input + row / g.rows.out * g.rows.in * g.columns.in * g.inner;
+    const std::int64_t oh = row % g.rows.out;
+    const Span hs = g.rows.under(oh);
+    for (std::int64_t ow = 0; ow < g.columns.out; ++ow) {
+      const std::int64_t cell = (row * g.columns.out + ow) * g.inner;
+      float* const to = output + cell;
+      std::int32_t* const kept = places == nullptr ? nullptr : places + cell;
+      std::fill_n(to, g.inner, -std::numeric_limits<float>::infinity());
+      const Span ws = g.columns.under(ow);
+      // A window full of −∞ has its maximum in its first cell.
+      if (kept != nullptr) std::fill_n(kept, g.inner, g.place(oh, ow, hs.begin, ws.begin));
+      for (std::int64_t h = hs.begin; h < hs.end; ++h) {
+        for (std::int64_t w = ws.begin; w < ws.end; ++w) {
+          const float* const from = slice + (h * g.columns.in + w) * g.inner;
+          if (kept == nullptr) {
+#pragma omp simd
+            for (std::int64_t i = 0; i < g.inner; ++i) {
+              const bool better = from[i] > to[i] || from[i] != from[i];  // what is not a number stays seen
+              to[i] = better ? from[i] : to[i];
+            }
+            continue;
+          }
+          const std::int32_t place = g.place(oh, ow, h, w);
+#pragma omp simd
+          for (std::int64_t i = 0; i < g.inner; ++i) {
+            const bool better = from[i] > to[i] || from[i] != from[i];
+            to[i] = better ? from[i] : to[i];
+            kept[i] = better ? place : kept[i];
+          }
+        }
+      }
+    }
+  }
+}
+
+DESCENT_CLONES void maximum_backward(Geometry g, const float* output_gradient, const std::int32_t* places,
+                                     float* input_gradient, std::int64_t begin, std::int64_t end) {
+  for (std::int64_t row = begin; row < end; ++row) {
+    const std::int64_t slice = row / g.rows.in * g.rows.out * g.columns.out * g.inner;
+    const std::int64_t h = row % g.rows.in;
+    const Span ohs = g.rows.over(h);
+    for (std::int64_t w = 0; w < g.columns.in; ++w) {
+      float* const to = input_gradient + (row * g.columns.in + w) * g.inner;
+      std::fill_n(to, g.inner, 0.0F);
+      const Span ows = g.columns.over(w);
+      for (std::int64_t oh = ohs.begin; oh < ohs.end; ++oh) {
+        for (std::int64_t ow = ows.begin; ow < ows.end; ++ow) {
+          const std::int64_t cell = slice + (oh * g.columns.out + ow) * g.inner;
+          const float* const from = output_gradient + cell;
+          const std::int32_t* const kept = places + cell;
+          const std::int32_t place = g.place(oh, ow, h, w);
+#pragma omp simd
+          for (std::int64_t i = 0; i < g.inner; ++i) to[i] += kept[i] == place ? from[i] : 0.0F;
+        }
+      }
+    }
+  }
+}
+
+template <class Pool>
+Geometry geometry_of(const Pool& op, const Blocking& in, const Blocking& out) {
+  return {{op.kernel.height, op.stride.height, op.padding.height, in.height, out.height},
+          {op.kernel.width, op.stride.width, op.padding.width, in.width, out.width},
+          in.inner};
+}
+
+// What average and maximum pooling share: rows of slices, handed to the loops above.
+class PoolKernel : public LoopKernel {
+ protected:
+  template <class Pool>
+  PoolKernel(const Pool& op, const KernelRequest& request, Layout layout, const CpuContext& context)
+      : threads_(context.threads) {
+    const Blocking in(request.inputs[0].shape, layout);
+    const Blocking out(request.output.shape, layout);
+    geometry_ = geometry_of(op, in, out);
+    slices_ = in.slices();
+    needs_.inputs = {layout};
+    needs_.output = layout;
+
+    const auto read = static_cast<double>(request.inputs[0].bytes());
+    const auto written = static_cast<double>(request.output.bytes());
+    const double flops =
+        static_cast<double>(request.output.shape.elements() * op.kernel.height * op.kernel.width);
+    forward_report_ = report(request, "forward", layout, flops, read + written);
+    if (wants_gradient(request)) backward_report_ = report(request, "backward", layout, flops, read + written);
+  }
+
+  // Over rows of the output and of the input.
+  template <class Function>
+  void for_output_rows(Function&& f) const {
+    parallel_for(threads_, slices_ * geometry_.rows.out, grain_of(geometry_.columns.out), f);
+  }
+  template <class Function>
+  void for_input_rows(Function&& f) const {
+    parallel_for(threads_, slices_ * geometry_.rows.in, grain_of(geometry_.columns.in), f);
+  }
+
+  Geometry geometry_{};
+
+ private:
+  [[nodiscard]] std::int64_t grain_of(std::int64_t columns) const {
+    return std::max<std::int64_t>(1, 2048 / (columns * geometry_.inner));
+  }
+
+  int threads_;
+  std::int64_t slices_ = 0;
+};
+
+class AvgPoolKernel : public PoolKernel {
+ public:
+  AvgPoolKernel(const KernelRequest& request, Layout layout, const CpuContext& context)
+      : PoolKernel(std::get<AvgPool>(request.unit.first().op), request, layout, context) {}
+
+  void forward(const StepContext& /*context*/) override {
+    for_output_rows([this](std::int64_t begin, std::int64_t end) {
+      average_forward(geometry_, input(), output(), begin, end);
+    });
+  }
+
+  void backward(const StepContext& /*context*/) override {
+    if (input_gradient() == nullptr) return;
+    for_input_rows([this](std::int64_t begin, std::int64_t end) {
+      average_backward(geometry_, output_gradient(), input_gradient(), begin, end);
+    });
+  }
+};
+
+class MaxPoolKernel : public PoolKernel {
+ public:
+  MaxPoolKernel(const KernelRequest& request, Layout layout, const CpuContext& context)
+      : PoolKernel(std::get<MaxPool>(request.unit.first().op), request, layout, context) {
+    if (!wants_gradient(request)) return;
+    needs_.saved_bytes = static_cast<std::size_t>(request.output.shape.elements()) * sizeof(std::int32_t);
+    forward_report_.bytes += static_cast<double>(needs_.saved_bytes);
+    backward_report_.bytes += static_cast<double>(needs_.saved_bytes);
+  }
+
+  void forward(const StepContext& /*context*/) override {
+    for_output_rows([this](std::int64_t begin, std::int64_t end) {
+      maximum_forward(geometry_, input(), output(), places(), begin, end);
+    });
+  }
+
+  void backward(const StepContext& /*context*/) override {
+    if (input_gradient() == nullptr) return;
+    for_input_rows([this](std::int64_t begin, std::int64_t end) {
+      maximum_backward(geometry_, output_gradient(), places(), input_gradient(), begin, end);
+    });
+  }
+
+ private:
+  [[nodiscard]] std::int32_t* places() const {
+    return needs_.saved_bytes == 0 ? nullptr : static_cast<std::int32_t*>(bound_.saved);
+  }
+};
+
+DESCENT_CLONES void channel_means(const float* input, float* output, std::int64_t cells, std::int64_t inner,
+                                  std::int64_t begin, std::int64_t end) {
+  const auto divisor = static_cast<float>(cells);
+  for (std::int64_t slice = begin; slice < end; ++slice) {
+    const float* const from = input + slice * cells * inner;
+    float* const to = output + slice * inner;
+    if (inner == 1) {
+      float sum = 0;
+#pragma omp simd reduction(+ : sum)
+      for (std::int64_t cell = 0; cell < cells; ++cell) sum += from[cell];
+      *to = sum / divisor;
+      continue;
+    }
+    std::fill_n(to, inner, 0.0F);
+    for (std::int64_t cell = 0; cell < cells; ++cell) {
+#pragma omp simd
+      for (std::int64_t i = 0; i < inner; ++i) to[i] += from[cell * inner + i];
+    }
+#pragma omp simd
+    for (std::int64_t i = 0; i < inner; ++i) to[i] /= divisor;
+  }
+}
+
+// With one output cell a picture and channel every layout has the same order there.
+class GlobalAvgPoolKernel : public LoopKernel {
+ public:
+  GlobalAvgPoolKernel(const KernelRequest& request, Layout layout, const CpuContext& context)
+      : blocking_(request.inputs[0].shape, layout), threads_(context.threads) {
+    needs_.inputs = {layout};
+    needs_.output = Layout::plain;
+    const auto read = static_cast<double>(request.inputs[0].bytes());
+    const auto written = static_cast<double>(request.output.bytes());
+    const auto flops = static_cast<double>(request.inputs[0].shape.elements());
+    forward_report_ = report(request, "forward", layout, flops, read + written);
+    if (wants_gradient(request)) backward_report_ = report(request, "backward", layout, 0, read + written);
+  }
+
+  void forward(const StepContext& /*context*/) override {
+    parallel_for(threads_, blocking_.slices(), grain(), [this](std::int64_t begin, std::int64_t end) {
+      channel_means(input(), output(), blocking_.cells(), blocking_.inner, begin, end);
+    });
+  }
+
+  void backward(const StepContext& /*context*/) override {
+    if (input_gradient() == nullptr) return;
+    const std::int64_t cells = blocking_.cells();
+    const std::int64_t inner = blocking_.inner;
+    const auto divisor = static_cast<float>(cells);
+    parallel_for(threads_, blocking_.slices(), grain(), [&, this](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t slice = begin; slice < end; ++slice) {
+        const float* const from = output_gradient() + slice * inner;
+        float* const to = input_gradient() + slice * cells * inner;
+        for (std::int64_t i = 0; i < inner; ++i) to[i] = from[i] / divisor;
+        for (std::int64_t cell = 1; cell < cells; ++cell) std::copy_n(to, inner, to + cell * inner);
+      }
+    });
+  }
+
+ private:
+  [[nodiscard]] std::int64_t grain() const {
+    return std::max<std::int64_t>(1, 4096 / (blocking_.cells() * blocking_.inner));
+  }
+
+  Blocking blocking_;
+  int threads_;
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_avg_pool(const KernelRequest& request, Layout layout, const CpuContext& context) {
+  return std::make_unique<AvgPoolKernel>(request, layout, context);
+}
+
+std::unique_ptr<Kernel> make_max_pool(const KernelRequest& request, Layout layout, const CpuContext& context) {
+  return std::make_unique<MaxPoolKernel>(request, layout, context);
+}
+
+std::unique_ptr<Kernel> make_global_avg_pool(const KernelRequest& request, Layout layout,
+                                             const CpuContext& context) {
+  return std::make_unique<GlobalAvgPoolKernel>(request, layout, context);
+}
+
+}  // namespace descent
