@@ -1,0 +1,189 @@
+#include "cpu/conv_part.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace descent {
+
+namespace {
+
+using Dims = dnnl::memory::dims;
+using Desc = dnnl::memory::desc;
+using Tag = dnnl::memory::format_tag;
+
+// Grouped weights have a dimension of their own in oneDNN: G×O/G×I/G×H×W, the same bytes.
+Dims weight_dims(const ConvProblem& problem) {
+  const Shape shape = problem.weights();
+  Dims dims{shape[0], shape[1], shape[2], shape[3]};
+  if (problem.op.groups > 1) {
+    dims[0] /= problem.op.groups;
+    dims.insert(dims.begin(), problem.op.groups);
+  }
+  return dims;
+}
+
+struct Descs {
+  Desc source, destination, weights, plain_weights, bias;
+  Dims strides, dilates, padding_begin, padding_end;
+};
+
+Descs describe(const ConvProblem& problem, const ConvChoice& choice) {
+  const Conv& op = problem.op;
+  const Dims weights = weight_dims(problem);
+  const auto type = dnnl::memory::data_type::f32;
+  // The window need not reach the far edge; the padding there follows from the output's size.
+  const auto far = [](std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride,
+                      std::int64_t padding, std::int64_t dilation) {
+    return (out - 1) * stride + (kernel - 1) * dilation + 1 - in - padding;
+  };
+  return {memory_desc(problem.source, problem.type, choice.source),
+          memory_desc(problem.destination, problem.type, choice.destination),
+          Desc(weights, type, Tag::any),
+          Desc(weights, type, op.groups > 1 ? Tag::goihw : Tag::oihw),
+          op.bias ? Desc({op.out}, type, Tag::a) : Desc(),
+          {op.stride.height, op.stride.width},
+          {op.dilation.height - 1, op.dilation.width - 1},
+          {op.padding.height, op.padding.width},
+          {far(problem.source[2], problem.destination[2], op.kernel.height, op.stride.height, op.padding.height,
+               op.dilation.height),
+           far(problem.source[3], problem.destination[3], op.kernel.width, op.stride.width, op.padding.width,
+               op.dilation.width)}};
+}
+
+}  // namespace
+
+double ConvProblem::flops() const {
+  return 2.0 * static_cast<double>(destination.elements()) *
+         static_cast<double>(weights()[1] * op.kernel.height * op.kernel.width);
+}
+
+std::string_view direction_name(Direction direction) {
+  switch (direction) {
+    case Direction::forward:
+      return "forward";
+    case Direction::backward_data:
+      return "backward data";
+    case Direction::backward_weights:
+      return "backward weights";
+  }
+  return "";
+}
+
+std::optional<ConvPart> ConvPart::make(const Onednn& onednn, const ConvProblem& problem, Direction direction,
+                                       const ConvChoice& choice) try {
+  const Descs d = describe(problem, choice);
+  const auto algorithm = dnnl::algorithm::convolution_direct;
+  const dnnl::primitive_attr attributes = user_scratchpad();
+  ConvPart part;
+  part.direction_ = direction;
+  part.has_bias_ = problem.op.bias && direction != Direction::backward_data;
+  Desc inner;
+  Desc scratchpad;
+
+  // Takes the implementation of the chosen rank; false if there is none, or it is reference code.
+  const auto take = [&]<class Primitive>(typename Primitive::primitive_desc description, auto weights_of) {
+    for (int rank = choice.implementation; rank > 0; --rank) {
+      if (!description.next_impl()) return false;
+    }
+    part.implementation_ = description.impl_info_str();
+    if (is_reference(part.implementation_)) return false;
+    inner = weights_of(description);
+    scratchpad = description.scratchpad_desc();
+    part.call_.primitive = Primitive(description);
+    return true;
+  };
+
+  bool found = false;
+  const dnnl::convolution_forward::primitive_desc forward(
+      onednn.engine, dnnl::prop_kind::forward_training, algorithm, d.source, d.weights, d.bias, d.destination,
+      d.strides, d.dilates, d.padding_begin, d.padding_end, attributes);
+  switch (direction) {
+    case Direction::forward:
+      found =
+          take.operator()<dnnl::convolution_forward>(forward, [](const auto& pd) { return pd.weights_desc(); });
+      break;
+    case Direction::backward_data:
+      found = take.operator()<dnnl::convolution_backward_data>(
+          {onednn.engine, algorithm, d.source, d.weights, d.destination, d.strides, d.dilates, d.padding_begin,
+           d.padding_end, forward, attributes},
+          [](const auto& pd) { return pd.weights_desc(); });
+      break;
+    case Direction::backward_weights:
+      found = take.operator()<dnnl::convolution_backward_weights>(
+          {onednn.engine, algorithm, d.source, d.weights, d.bias, d.destination, d.strides, d.dilates,
+           d.padding_begin, d.padding_end, forward, attributes},
+          [](const auto& pd) { return pd.diff_weights_desc(); });
+      break;
+  }
+  if (!found) return std::nullopt;
+
+  part.source_ = unbound(d.source, onednn);
+  part.destination_ = unbound(d.destination, onednn);
+  part.weights_ = unbound(inner, onednn);
+  if (part.has_bias_) part.bias_ = unbound(d.bias, onednn);
+  part.scratchpad_ = unbound(scratchpad, onednn);
+  if (inner != d.plain_weights) {
+    const bool outwards = direction == Direction::backward_weights;
+    part.weights_reorder_.emplace(onednn, outwards ? inner : d.plain_weights,
+                                  outwards ? d.plain_weights : inner);
+  }
+
+  auto& arguments = part.call_.arguments;
+  switch (direction) {
+    case Direction::forward:
+      arguments = {
+          {DNNL_ARG_SRC, part.source_}, {DNNL_ARG_WEIGHTS, part.weights_}, {DNNL_ARG_DST, part.destination_}};
+      if (part.has_bias_) arguments.emplace(DNNL_ARG_BIAS, part.bias_);
+      break;
+    case Direction::backward_data:
+      arguments = {{DNNL_ARG_DIFF_SRC, part.source_},
+                   {DNNL_ARG_WEIGHTS, part.weights_},
+                   {DNNL_ARG_DIFF_DST, part.destination_}};
+      break;
+    case Direction::backward_weights:
+      arguments = {{DNNL_ARG_SRC, part.source_},
+                   {DNNL_ARG_DIFF_WEIGHTS, part.weights_},
+                   {DNNL_ARG_DIFF_DST, part.destination_}};
+      if (part.has_bias_) arguments.emplace(DNNL_ARG_DIFF_BIAS, part.bias_);
+      break;
+  }
+  arguments.emplace(DNNL_ARG_SCRATCHPAD, part.scratchpad_);
+  return part;
+} catch (const dnnl::error&) {
+  return std::nullopt;  // no implementation for these layouts
+}
+
+void ConvPart::bind(const Addresses& addresses) {
+  source_.set_data_handle(addresses.source);
+  destination_.set_data_handle(addresses.destination);
+  scratchpad_.set_data_handle(addresses.scratchpad);
+  if (has_bias_) bias_.set_data_handle(addresses.bias);
+  if (!weights_reorder_) {
+    weights_.set_data_handle(addresses.weights);
+    return;
+  }
+  weights_.set_data_handle(addresses.inner);
+  const bool outwards = direction_ == Direction::backward_weights;
+  weights_reorder_->bind(outwards ? addresses.inner : addresses.weights,
+                         outwards ? addresses.weights : addresses.inner, addresses.scratchpad);
+}
+
+void ConvPart::derive(const Onednn& onednn) const {
+  if (weights_reorder_) weights_reorder_->run(onednn);
+}
+
+void ConvPart::run(const Onednn& onednn) const {
+  call_.run(onednn);
+  if (direction_ == Direction::backward_weights && weights_reorder_) weights_reorder_->run(onednn);
+}
+
+std::size_t ConvPart::inner_bytes() const {
+  return weights_reorder_ ? weights_.get_desc().get_size() : 0;
+}
+
+std::size_t ConvPart::scratchpad_bytes() const {
+  return std::max(scratchpad_.get_desc().get_size(),
+                  weights_reorder_ ? weights_reorder_->scratchpad_bytes() : 0);
+}
+
+}  // namespace descent

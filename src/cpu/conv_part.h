@@ -1,0 +1,79 @@
+// One direction of a convolution through oneDNN, between two of our layouts. The weights stay plain
+// outside; inside they take the layout that the library wants.
+#pragma once
+
+#include "cpu/onednn.h"
+#include "descent/ops.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace descent {
+
+struct ConvProblem {
+  Conv op;
+  Shape source;       // N×C×H×W
+  Shape destination;  // N×O×H×W
+  DType type = DType::f32;
+
+  [[nodiscard]] Shape weights() const {
+    return {op.out, source[1] / op.groups, op.kernel.height, op.kernel.width};
+  }
+  // Multiplications and additions of one direction, padded taps counted.
+  [[nodiscard]] double flops() const;
+};
+
+enum class Direction : std::uint8_t { forward, backward_data, backward_weights };
+[[nodiscard]] std::string_view direction_name(Direction direction);
+
+// How a direction is computed; what measurements choose.
+struct ConvChoice {
+  Layout source = nchw;
+  Layout destination = nchw;
+  int implementation = 0;  // rank in the library's own list
+  friend bool operator==(const ConvChoice&, const ConvChoice&) = default;
+};
+
+class ConvPart {
+ public:
+  // Nothing if the library has no such implementation, or only reference code.
+  [[nodiscard]] static std::optional<ConvPart> make(const Onednn& onednn, const ConvProblem& problem,
+                                                    Direction direction, const ConvChoice& choice);
+
+  // Addresses: source and destination are gradients where the direction says so. `weights` and `bias` are
+  // plain; backward_weights writes them. `inner` holds inner_bytes() between derive() and run().
+  struct Addresses {
+    void* source = nullptr;
+    void* destination = nullptr;
+    void* weights = nullptr;
+    void* bias = nullptr;
+    void* inner = nullptr;
+    void* scratchpad = nullptr;
+  };
+  void bind(const Addresses& addresses);
+
+  // Reorders the weights into the inner layout; forward and backward_data, after weights changed.
+  void derive(const Onednn& onednn) const;
+  void run(const Onednn& onednn) const;
+
+  [[nodiscard]] std::size_t inner_bytes() const;  // 0: the weights are used where they are
+  [[nodiscard]] std::size_t scratchpad_bytes() const;
+  [[nodiscard]] const std::string& implementation() const { return implementation_; }
+
+ private:
+  ConvPart() = default;
+
+  Direction direction_ = Direction::forward;
+  dnnl::memory source_;
+  dnnl::memory destination_;
+  dnnl::memory weights_;  // inner
+  dnnl::memory bias_;
+  dnnl::memory scratchpad_;
+  Call call_;
+  std::optional<Reorder> weights_reorder_;
+  std::string implementation_;
+  bool has_bias_ = false;
+};
+
+}  // namespace descent

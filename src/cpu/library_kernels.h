@@ -1,0 +1,33 @@
+// Kernels through oneDNN.
+#pragma once
+
+#include "cpu/conv_part.h"
+#include "cpu/onednn.h"
+#include "plan/kernel.h"
+
+#include <memory>
+
+namespace descent {
+
+[[nodiscard]] ConvProblem conv_problem(const KernelRequest& request);
+
+// How each direction of a convolution is computed; the backward ones count only in training.
+struct ConvChoices {
+  ConvChoice forward;
+  ConvChoice backward_data;
+  ConvChoice backward_weights;
+};
+
+[[nodiscard]] std::unique_ptr<Kernel> make_conv(const KernelRequest& request, Layout source, Layout destination,
+                                                const ConvChoices& choices, const Onednn& onednn);
+
+// Nothing if the library has only reference code for this layout.
+[[nodiscard]] std::unique_ptr<Kernel> make_batch_norm(const KernelRequest& request, Layout layout,
+                                                      const Onednn& onednn);
+
+[[nodiscard]] std::unique_ptr<Kernel> make_linear(const KernelRequest& request, const Onednn& onednn);
+
+[[nodiscard]] std::unique_ptr<Kernel> make_reorder(const TensorDesc& desc, Layout from, Layout to,
+                                                   bool gradient, const Onednn& onednn);
+
+}  // namespace descent

@@ -1,0 +1,134 @@
+#include "cpu/measurements.h"
+
+#include "base/files.h"
+#include "descent/error.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+namespace descent {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view format_name = "descent plan 1";
+constexpr std::size_t size_limit = std::size_t{64} << 20U;
+
+struct PlanFile {
+  std::string machine;
+  std::map<std::string, double> seconds;
+};
+
+// Throws nlohmann's errors, or Error, if the text is no plan.
+PlanFile parse(const std::string& text) {
+  const auto json = nlohmann::json::parse(text);
+  if (json.at("format").get<std::string>() != format_name)
+    throw Error("its format is not '" + std::string(format_name) + "'");
+  PlanFile plan{json.at("machine").get<std::string>(), {}};
+  for (const auto& [key, value] : json.at("seconds").items()) {
+    const double seconds = value.get<double>();
+    if (!(seconds >= 0)) throw Error("the time of '" + key + "' is not a number of seconds");
+    plan.seconds.emplace(key, seconds);
+  }
+  return plan;
+}
+
+std::string print(const std::string& machine, const std::map<std::string, double>& seconds) {
+  const nlohmann::json json{{"format", format_name}, {"machine", machine}, {"seconds", seconds}};
+  return json.dump(1) + "\n";
+}
+
+}  // namespace
+
+Measurements::Lock::Lock(const fs::path& file)
+    : descriptor_(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
+  if (descriptor_ >= 0) ::flock(descriptor_, LOCK_EX);
+}
+
+Measurements::Lock::Lock(Lock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+Measurements::Lock::~Lock() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+Measurements::Measurements(Settings settings) : settings_(std::move(settings)) {
+  if (settings_.plan_file.empty()) {
+    merge_cache();
+    return;
+  }
+  const std::string text = read_file(settings_.plan_file, size_limit);
+  try {
+    known_ = parse(text).seconds;
+  } catch (const std::exception& error) {
+    throw Error("'" + settings_.plan_file.string() + "' is not a plan that descent wrote: " + error.what());
+  }
+}
+
+void Measurements::merge_cache() {
+  if (settings_.cache_file.empty()) return;
+  try {
+    PlanFile cache = parse(read_file(settings_.cache_file, size_limit));
+    if (cache.machine == settings_.machine) known_.merge(cache.seconds);
+  } catch (const std::exception&) {  // the cache only saves time: without it, measure again
+  }
+}
+
+double Measurements::seconds(const std::string& key, const std::function<double()>& measure) {
+  auto found = known_.find(key);
+  if (found == known_.end() && !lock_ && !settings_.cache_file.empty() && settings_.plan_file.empty()) {
+    std::error_code ignored;
+    fs::create_directories(settings_.cache_file.parent_path(), ignored);
+    lock_.emplace(settings_.cache_file.string() + ".lock");
+    merge_cache();
+    found = known_.find(key);
+  }
+  if (found == known_.end()) {
+    found = known_.emplace(key, measure()).first;
+    changed_ = true;
+  }
+  used_.insert(*found);
+  return found->second;
+}
+
+void Measurements::save() {
+  if (changed_ && !settings_.cache_file.empty() && settings_.plan_file.empty()) {
+    try {
+      write_file_atomically(settings_.cache_file, print(settings_.machine, known_));
+    } catch (const Error&) {  // a read-only cache: the run folder keeps its own copy
+    }
+  }
+  changed_ = false;
+  lock_.reset();
+}
+
+std::string Measurements::text() const {
+  return print(settings_.machine, used_);
+}
+
+fs::path plan_cache_folder() {
+  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache == '/') {
+    return fs::path(cache) / "descent";
+  }
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/') {
+    return fs::path(home) / ".cache" / "descent";
+  }
+  return {};
+}
+
+fs::path plan_cache_file(const std::string& machine) {
+  const fs::path folder = plan_cache_folder();
+  if (folder.empty()) return {};
+  std::uint64_t hash = 14695981039346656037U;  // FNV-1a
+  for (const char letter : machine) hash = (hash ^ static_cast<unsigned char>(letter)) * 1099511628211U;
+  return folder / fmt::format("plan-{:016x}.json", hash);
+}
+
+}  // namespace descent

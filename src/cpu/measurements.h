@@ -1,0 +1,62 @@
+// The plan cache: how long each implementation took for each shape on this machine. Choices follow from
+// these numbers alone, so whoever has the same numbers makes the same choices and gets the same bits.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+namespace descent {
+
+class Measurements {
+ public:
+  struct Settings {
+    std::string machine;               // processor, threads, library version: the cache's key
+    std::filesystem::path plan_file;   // numbers to repeat, wherever they were taken; empty: none
+    std::filesystem::path cache_file;  // empty: no cache
+  };
+
+  // Reads the plan file (Error if it cannot be read or is no plan), or else the cache, which may be missing,
+  // unreadable, broken or of another machine without harm.
+  explicit Measurements(Settings settings);
+
+  // Seconds of `key`: as recorded, or measured now. The first measurement waits for other processes that
+  // measure on this machine, takes what they have found, and keeps them waiting until save().
+  double seconds(const std::string& key, const std::function<double()>& measure);
+
+  // Writes new numbers to the cache and lets others measure. Failing to write does no harm.
+  void save();
+
+  // The numbers asked for so far, as a plan file.
+  [[nodiscard]] std::string text() const;
+
+ private:
+  // Held while measuring; released by the destructor.
+  class Lock {
+   public:
+    explicit Lock(const std::filesystem::path& file);
+    Lock(Lock&& other) noexcept;
+    Lock& operator=(Lock&&) = delete;
+    ~Lock();
+
+   private:
+    int descriptor_;
+  };
+
+  void merge_cache();
+
+  Settings settings_;
+  std::map<std::string, double> known_;
+  std::map<std::string, double> used_;
+  bool changed_ = false;
+  std::optional<Lock> lock_;
+};
+
+// $XDG_CACHE_HOME/descent or ~/.cache/descent; empty if the user has neither.
+[[nodiscard]] std::filesystem::path plan_cache_folder();
+// The cache file of a machine in that folder: its name is a hash of the machine's description.
+[[nodiscard]] std::filesystem::path plan_cache_file(const std::string& machine);
+
+}  // namespace descent
