@@ -124,6 +124,7 @@ void AssembledPlan::refresh_if_stale() {
 
 void AssembledPlan::forward(const StepContext& context) {
   require_bound();
+  factory_->enter();
   refresh_if_stale();
   for (Node& node : assembly_.nodes) node.kernel->forward(context);
   if (request_.mode != Mode::train) return;
@@ -144,6 +145,7 @@ StepResult AssembledPlan::result() {
 void AssembledPlan::backward(const StepContext& context) {
   require_bound();
   if (request_.mode != Mode::train) throw Error("a plan for inference has no backward", Fault::failure);
+  factory_->enter();
   for (auto node = assembly_.nodes.rbegin(); node != assembly_.nodes.rend(); ++node) {
     node->kernel->backward(context);
   }
@@ -151,6 +153,7 @@ void AssembledPlan::backward(const StepContext& context) {
 
 std::optional<std::string> AssembledPlan::first_nonfinite_layer(const StepContext& context) {
   require_bound();
+  factory_->enter();
   refresh_if_stale();
   std::vector<float> values;
   for (Node& node : assembly_.nodes) {
@@ -167,6 +170,7 @@ std::optional<std::string> AssembledPlan::first_nonfinite_layer(const StepContex
 
 std::vector<OperationReport> AssembledPlan::explain() {
   require_bound();
+  factory_->enter();
   refresh_if_stale();
   constexpr int repetitions = 5;
   const std::size_t count = assembly_.nodes.size();

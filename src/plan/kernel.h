@@ -89,6 +89,8 @@ class KernelFactory {
  public:
   virtual ~KernelFactory() = default;
 
+  // Called before every run of a plan, in the thread that runs it.
+  virtual void enter() {}
   // How many layers at the start of `run` (≥ 1 of them) this device computes as one kernel.
   [[nodiscard]] virtual std::size_t claim(std::span<const Layer* const> run,
                                           const PlanRequest& request) const = 0;

@@ -1,0 +1,128 @@
+#include "cpu/device.h"
+
+#include "cpu/aligned.h"
+#include "cpu/update.h"
+#include "cpu/usable_cores.h"
+#include "descent/error.h"
+
+#include <fmt/format.h>
+#include <omp.h>
+
+#include <cstring>
+#include <fstream>
+#include <new>
+
+namespace descent {
+
+namespace {
+
+std::string machine_text(int threads) {
+  return fmt::format("{}, {}, {} threads, oneDNN {}", processor_name(), instruction_set(), threads,
+                     library_version());
+}
+
+// The program computes what was asked for, whatever the environment says (ONEDNN_DEFAULT_FPMATH_MODE).
+void pin_library_settings() { dnnl::set_default_fpmath_mode(dnnl::fpmath_mode::strict); }
+
+void require_f32(DType type) {
+  if (type != DType::f32) throw Error("the CPU keeps tensors in f32, not in " + std::string(name(type)), Fault::failure);
+}
+
+}  // namespace
+
+CpuDevice::CpuDevice(const DeviceOptions& options, const CpuChoices& choices)
+    : engine_(dnnl::engine::kind::cpu, 0), choices_(choices) {
+  if (options.threads < 0) throw Error("--threads must not be negative");
+  context_.threads = options.threads > 0 ? options.threads : requested_threads().value_or(usable_cores());
+  pin_library_settings();
+  omp_set_dynamic(0);
+  omp_set_num_threads(context_.threads);
+  flush_denormals(context_.threads);
+  if (!options.measure) return;
+  const std::string machine = machine_text(context_.threads);
+  measurements_ = std::make_unique<Measurements>(Measurements::Settings{
+      machine, options.plan_file, options.use_plan_cache ? plan_cache_file(machine) : std::filesystem::path{}});
+}
+
+std::string CpuDevice::description() const { return machine_text(context_.threads); }
+
+Buffer CpuDevice::allocate(std::size_t bytes) {
+  if (bytes == 0) return {};
+  void* data = ::operator new(bytes, AlignedBytes::alignment);
+  std::memset(data, 0, bytes);
+  return {data, bytes, [](void* memory) noexcept { ::operator delete(memory, AlignedBytes::alignment); }};
+}
+
+void CpuDevice::upload(void* to, DType type, std::span<const float> from) {
+  require_f32(type);
+  if (!from.empty()) std::memcpy(to, from.data(), from.size_bytes());
+}
+
+void CpuDevice::download(std::span<float> to, const void* from, DType type) {
+  require_f32(type);
+  if (!to.empty()) std::memcpy(to.data(), from, to.size_bytes());
+}
+
+std::unique_ptr<Plan> CpuDevice::prepare(const Network& network, const PlanRequest& request, ParameterStore& store) {
+  return assemble(*this, std::make_shared<CpuFactory>(context_, engine_, measurements_.get(), choices_), network,
+                  request, store);
+}
+
+void CpuDevice::update(ParameterStore& store, OptimizerState& state, const UpdateRequest& request) {
+  ++state.step;
+  update_flat(context_,
+              {static_cast<float*>(store.values().data()), static_cast<const float*>(store.gradients().data()),
+               static_cast<float*>(state.values().data()), store.layout().trained_elements, state.step},
+              request);
+  store.mark_changed();
+}
+
+std::string CpuDevice::plan_text() const { return measurements_ ? measurements_->text() : std::string{}; }
+
+std::string processor_name() {
+  std::ifstream file("/proc/cpuinfo");
+  std::string model = "unknown processor";
+  std::string family;
+  std::string number;
+  const auto value = [](const std::string& line) {
+    const std::size_t colon = line.find(": ");
+    return colon == std::string::npos ? std::string{} : line.substr(colon + 2);
+  };
+  for (std::string line; std::getline(file, line) && !line.empty();) {
+    if (line.starts_with("model name")) model = value(line);
+    if (line.starts_with("cpu family")) family = value(line);
+    if (line.starts_with("model\t")) number = value(line);
+  }
+  if (family.empty()) return model;
+  return fmt::format("{} (family {}, model {})", model, family, number);
+}
+
+std::string instruction_set() {
+  switch (dnnl::get_effective_cpu_isa()) {
+    case dnnl::cpu_isa::sse41:
+      return "sse41";
+    case dnnl::cpu_isa::avx:
+      return "avx";
+    case dnnl::cpu_isa::avx2:
+      return "avx2";
+    case dnnl::cpu_isa::avx2_vnni:
+      return "avx2_vnni";
+    case dnnl::cpu_isa::avx512_core:
+      return "avx512_core";
+    case dnnl::cpu_isa::avx512_core_vnni:
+      return "avx512_core_vnni";
+    case dnnl::cpu_isa::avx512_core_bf16:
+      return "avx512_core_bf16";
+    case dnnl::cpu_isa::avx512_core_amx:
+      return "avx512_core_amx";
+    default:
+      return fmt::format("isa {:#x}", static_cast<unsigned>(dnnl::get_effective_cpu_isa()));
+  }
+}
+
+std::string library_version() {
+  const dnnl_version_t* version = dnnl_version();
+  return fmt::format("{}.{}.{}", version->major, version->minor, version->patch);
+}
+
+}  // namespace descent

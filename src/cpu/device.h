@@ -1,0 +1,46 @@
+// The CPU behind the device interface: oneDNN for convolution, batch norm and matrix products, our own loops
+// for the rest.
+#pragma once
+
+#include "cpu/factory.h"
+#include "cpu/measurements.h"
+#include "descent/device.h"
+
+#include <memory>
+#include <string>
+
+namespace descent {
+
+class CpuDevice final : public Device {
+ public:
+  explicit CpuDevice(const DeviceOptions& options, const CpuChoices& choices = {});
+
+  [[nodiscard]] std::string_view name() const override { return "cpu"; }
+  [[nodiscard]] std::string description() const override;
+  [[nodiscard]] DType parameter_type() const override { return DType::f32; }
+
+  [[nodiscard]] Buffer allocate(std::size_t bytes) override;
+  void upload(void* to, DType type, std::span<const float> from) override;
+  void download(std::span<float> to, const void* from, DType type) override;
+
+  [[nodiscard]] std::unique_ptr<Plan> prepare(const Network& network, const PlanRequest& request,
+                                              ParameterStore& store) override;
+  void update(ParameterStore& store, OptimizerState& state, const UpdateRequest& request) override;
+  void wait() override {}  // every call returns when its work is done
+  [[nodiscard]] std::string plan_text() const override;
+
+ private:
+  CpuContext context_;
+  dnnl::engine engine_;
+  CpuChoices choices_;
+  std::unique_ptr<Measurements> measurements_;  // null: choose by rule
+};
+
+// "AMD EPYC (family 26, model 2)", from the system; "unknown processor" where it does not say.
+[[nodiscard]] std::string processor_name();
+// "avx512_core_bf16": what oneDNN may use here.
+[[nodiscard]] std::string instruction_set();
+// "3.2.0"
+[[nodiscard]] std::string library_version();
+
+}  // namespace descent
