@@ -22,10 +22,13 @@ std::string machine_text(int threads) {
 }
 
 // The program computes what was asked for, whatever the environment says (ONEDNN_DEFAULT_FPMATH_MODE).
-void pin_library_settings() { dnnl::set_default_fpmath_mode(dnnl::fpmath_mode::strict); }
+void pin_library_settings() {
+  dnnl::set_default_fpmath_mode(dnnl::fpmath_mode::strict);
+}
 
 void require_f32(DType type) {
-  if (type != DType::f32) throw Error("the CPU keeps tensors in f32, not in " + std::string(name(type)), Fault::failure);
+  if (type != DType::f32)
+    throw Error("the CPU keeps tensors in f32, not in " + std::string(name(type)), Fault::failure);
 }
 
 }  // namespace
@@ -44,7 +47,9 @@ CpuDevice::CpuDevice(const DeviceOptions& options, const CpuChoices& choices)
       machine, options.plan_file, options.use_plan_cache ? plan_cache_file(machine) : std::filesystem::path{}});
 }
 
-std::string CpuDevice::description() const { return machine_text(context_.threads); }
+std::string CpuDevice::description() const {
+  return machine_text(context_.threads);
+}
 
 Buffer CpuDevice::allocate(std::size_t bytes) {
   if (bytes == 0) return {};
@@ -63,9 +68,10 @@ void CpuDevice::download(std::span<float> to, const void* from, DType type) {
   if (!to.empty()) std::memcpy(to.data(), from, to.size_bytes());
 }
 
-std::unique_ptr<Plan> CpuDevice::prepare(const Network& network, const PlanRequest& request, ParameterStore& store) {
-  return assemble(*this, std::make_shared<CpuFactory>(context_, engine_, measurements_.get(), choices_), network,
-                  request, store);
+std::unique_ptr<Plan> CpuDevice::prepare(const Network& network, const PlanRequest& request,
+                                         ParameterStore& store) {
+  return assemble(*this, std::make_shared<CpuFactory>(context_, engine_, measurements_.get(), choices_),
+                  network, request, store);
 }
 
 void CpuDevice::update(ParameterStore& store, OptimizerState& state, const UpdateRequest& request) {
@@ -77,7 +83,9 @@ void CpuDevice::update(ParameterStore& store, OptimizerState& state, const Updat
   store.mark_changed();
 }
 
-std::string CpuDevice::plan_text() const { return measurements_ ? measurements_->text() : std::string{}; }
+std::string CpuDevice::plan_text() const {
+  return measurements_ ? measurements_->text() : std::string{};
+}
 
 std::string processor_name() {
   std::ifstream file("/proc/cpuinfo");

@@ -14,12 +14,6 @@ namespace descent {
 
 namespace {
 
-bool is_plain_only(const Op& op) {
-  return std::visit(Overloaded{[](const Flatten&) { return true; }, [](const Linear&) { return true; },
-                               [](const SoftmaxCrossEntropy&) { return true; }, [](const auto&) { return false; }},
-                    op);
-}
-
 UnitCandidate uniform_candidate(const KernelRequest& request, Layout layout, double seconds = 0) {
   return {std::vector<Layout>(request.inputs.size(), layout), layout, seconds};
 }
@@ -42,7 +36,8 @@ std::string unit_key(const KernelRequest& request, Layout layout, bool loops) {
       request.unit.first().op);
   const bool gradient = request.input_gradients.front();
   return fmt::format("{} {} {} {} {}", text, request.plan.mode == Mode::train ? "training" : "inference",
-                     gradient ? "with input gradient" : "alone", loops ? "loops" : "library", layout_name(layout));
+                     gradient ? "with input gradient" : "alone", loops ? "loops" : "library",
+                     layout_name(layout));
 }
 
 }  // namespace
@@ -92,16 +87,16 @@ void CpuFactory::consider(std::span<const KernelRequest> requests) {
 }
 
 std::vector<UnitCandidate> CpuFactory::candidates(const KernelRequest& request) {
-  std::vector<UnitCandidate> found = std::visit(
-      Overloaded{[&](const Conv&) { return conv_candidates(request); },
-                 [&](const BatchNorm&) { return batch_norm_candidates(request); },
-                 [&](const AvgPool&) { return timed_candidates(request); },
-                 [&](const MaxPool&) { return timed_candidates(request); },
-                 [&](const GlobalAvgPool&) { return timed_candidates(request); },
-                 [&](const GeneralRelu&) { return timed_candidates(request); },
-                 [&](const Add&) { return timed_candidates(request); },
-                 [&](const auto&) { return std::vector{uniform_candidate(request, nchw)}; }},
-      request.unit.first().op);
+  std::vector<UnitCandidate> found =
+      std::visit(Overloaded{[&](const Conv&) { return conv_candidates(request); },
+                            [&](const BatchNorm&) { return batch_norm_candidates(request); },
+                            [&](const AvgPool&) { return timed_candidates(request); },
+                            [&](const MaxPool&) { return timed_candidates(request); },
+                            [&](const GlobalAvgPool&) { return timed_candidates(request); },
+                            [&](const GeneralRelu&) { return timed_candidates(request); },
+                            [&](const Add&) { return timed_candidates(request); },
+                            [&](const auto&) { return std::vector{uniform_candidate(request, nchw)}; }},
+                 request.unit.first().op);
   if (choices_.layout) {
     const auto unwanted = [&](const UnitCandidate& candidate) {
       const Layout layout = *choices_.layout;
@@ -125,11 +120,12 @@ std::vector<UnitCandidate> CpuFactory::conv_candidates(const KernelRequest& requ
   for (const Layout destination : fitting_layouts(problem.destination)) {
     for (const Layout source : fitting_layouts(problem.source)) {
       double seconds = 0;
-      const bool possible = choices_.library && std::all_of(directions.begin(), directions.end(), [&](Direction d) {
-                              const auto best = tuner_.best_conv(problem, d, source, destination);
-                              if (best) seconds += best->seconds;
-                              return best.has_value();
-                            });
+      const bool possible =
+          choices_.library && std::all_of(directions.begin(), directions.end(), [&](Direction d) {
+            const auto best = tuner_.best_conv(problem, d, source, destination);
+            if (best) seconds += best->seconds;
+            return best.has_value();
+          });
       if (possible) found.push_back({{source}, destination, seconds});
     }
   }
@@ -143,8 +139,8 @@ std::vector<UnitCandidate> CpuFactory::batch_norm_candidates(const KernelRequest
   for (const Layout layout : fitting_layouts(request.output.shape)) {
     UnitCandidate loops = uniform_candidate(request, layout);
     loops.loops = true;
-    loops.seconds = tuner_.kernel_seconds(unit_key(request, layout, true), request,
-                                          [&] { return make(request, loops); });
+    loops.seconds =
+        tuner_.kernel_seconds(unit_key(request, layout, true), request, [&] { return make(request, loops); });
     if (!choices_.library || !pictures || make_batch_norm(request, layout, onednn_) == nullptr) {
       found.push_back(loops);
       continue;
@@ -196,7 +192,8 @@ std::unique_ptr<Kernel> CpuFactory::make(const KernelRequest& request, const Uni
       request.unit.first().op);
 }
 
-std::unique_ptr<Kernel> CpuFactory::make_best_conv(const KernelRequest& request, const UnitCandidate& candidate) {
+std::unique_ptr<Kernel> CpuFactory::make_best_conv(const KernelRequest& request,
+                                                   const UnitCandidate& candidate) {
   if (candidate.loops) return make_conv_loops(request, context_);
   const ConvProblem problem = conv_problem(request);
   const auto choice = [&](Direction direction) {
@@ -209,7 +206,8 @@ std::unique_ptr<Kernel> CpuFactory::make_best_conv(const KernelRequest& request,
   return make_conv(request, candidate.inputs.front(), candidate.output, choices, onednn_);
 }
 
-std::unique_ptr<Kernel> CpuFactory::prepare_reorder(const TensorDesc& desc, Layout from, Layout to, bool gradient) {
+std::unique_ptr<Kernel> CpuFactory::prepare_reorder(const TensorDesc& desc, Layout from, Layout to,
+                                                    bool gradient) {
   return make_reorder(desc, from, to, gradient, onednn_);
 }
 

@@ -7,7 +7,9 @@
 
 namespace descent {
 
-std::vector<std::string> device_names() { return {"cpu"}; }
+std::vector<std::string> device_names() {
+  return {"cpu"};
+}
 
 std::unique_ptr<Device> make_device(std::string_view name, const DeviceOptions& options) {
   if (name == "cpu") return std::make_unique<CpuDevice>(options);
