@@ -59,7 +59,7 @@ struct OperationReport {
   std::string operation;       // "conv forward", "reorder"
   std::string implementation;  // "jit:avx512_core", "loops"
   std::string layout;          // "nchw → nhwc"
-  double seconds = 0;          // of one execution, measured by Plan::explain
+  double seconds = 0;          // of one execution; 0 if explain() was not to run any
   double flops = 0;            // of one execution; 0 where none are counted
   double bytes = 0;            // read and written at least
 };
@@ -105,9 +105,9 @@ class Plan {
   // Runs the last forward again, layer by layer, and names the first whose output is not finite.
   virtual std::optional<std::string> first_nonfinite_layer(const StepContext& context) = 0;
 
-  // Runs the plan on what is loaded and times every operation. For people; parameters are not changed,
-  // running statistics may be.
-  virtual std::vector<OperationReport> explain() = 0;
+  // How every operation is computed. With runs > 0 the plan is run that often on what is loaded and each
+  // operation's shortest time reported; parameters are not changed then, running statistics are.
+  virtual std::vector<OperationReport> explain(int runs) = 0;
 };
 
 // Scratch state of one optimizer over one store: slots × flat buffer, zero at first.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 namespace descent {
@@ -168,15 +169,14 @@ std::optional<std::string> AssembledPlan::first_nonfinite_layer(const StepContex
   return std::nullopt;
 }
 
-std::vector<OperationReport> AssembledPlan::explain() {
+std::vector<OperationReport> AssembledPlan::explain(int runs) {
   require_bound();
   factory_->enter();
   refresh_if_stale();
-  constexpr int repetitions = 5;
   const std::size_t count = assembly_.nodes.size();
-  std::vector<double> forward_seconds(count, 1e30);
-  std::vector<double> backward_seconds(count, 1e30);
-  for (int repetition = 0; repetition < repetitions; ++repetition) {
+  std::vector<double> forward_seconds(count, runs > 0 ? std::numeric_limits<double>::infinity() : 0);
+  std::vector<double> backward_seconds(count, runs > 0 ? std::numeric_limits<double>::infinity() : 0);
+  for (int run = 0; run < runs; ++run) {
     for (std::size_t i = 0; i < count; ++i) {
       Kernel& kernel = *assembly_.nodes[i].kernel;
       forward_seconds[i] = std::min(forward_seconds[i], seconds_of(*device_, [&] { kernel.forward({}); }));

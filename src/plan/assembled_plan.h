@@ -61,7 +61,7 @@ class AssembledPlan final : public Plan {
   void backward(const StepContext& context) override;
 
   std::optional<std::string> first_nonfinite_layer(const StepContext& context) override;
-  std::vector<OperationReport> explain() override;
+  std::vector<OperationReport> explain(int runs) override;
 
  private:
   [[nodiscard]] void* address(SlotId slot) const;

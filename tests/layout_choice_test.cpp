@@ -1,0 +1,83 @@
+#include "cpu/layout_choice.h"
+
+#include "cpu/layouts.h"
+
+#include <boost/test/unit_test.hpp>
+
+#include <deque>
+#include <vector>
+
+using namespace descent;
+
+namespace {
+
+// Units in a row or with branches, each with one output; only values and shapes matter here.
+class Rig {
+ public:
+  void add(std::vector<ValueId> inputs, std::vector<UnitCandidate> candidates) {
+    Unit& unit = units_.emplace_back();
+    unit.inputs = std::move(inputs);
+    unit.output = units_.size();
+    candidates_.push_back(std::move(candidates));
+  }
+
+  std::vector<std::size_t> choose(double seconds_a_reorder) {
+    std::vector<KernelRequest> requests;
+    for (const Unit& unit : units_) {
+      KernelRequest request{unit, plan_, {}, {}, {}, false};
+      request.inputs.assign(unit.inputs.size(), TensorDesc{DType::f32, {2, 16, 4, 4}});
+      request.input_gradients.assign(unit.inputs.size(), false);
+      requests.push_back(std::move(request));
+    }
+    return choose_layouts(requests, candidates_, [&](const TensorDesc&, Layout from, Layout to, bool) {
+      return from == to ? 0.0 : seconds_a_reorder;
+    });
+  }
+
+ private:
+  PlanRequest plan_;
+  std::deque<Unit> units_;
+  std::vector<std::vector<UnitCandidate>> candidates_;
+};
+
+UnitCandidate in(Layout layout, double seconds) {
+  return {{layout}, layout, seconds};
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(layout_choice)
+
+BOOST_AUTO_TEST_CASE(a_faster_layout_is_taken_when_it_pays_for_its_reorders) {
+  Rig rig;
+  rig.add({0}, {in(nchw, 1), in(nhwc, 1)});
+  rig.add({1}, {in(nchw, 9), in(nhwc, 1)});
+  rig.add({2}, {in(nchw, 1), in(nhwc, 1)});
+  BOOST_TEST(rig.choose(1) == (std::vector<std::size_t>{0, 1, 1}) ||
+             rig.choose(1) == (std::vector<std::size_t>{1, 1, 1}));
+}
+
+BOOST_AUTO_TEST_CASE(a_faster_layout_is_left_when_its_reorders_cost_more) {
+  Rig rig;
+  rig.add({0}, {in(nchw, 1), in(nhwc, 5)});
+  rig.add({1}, {in(nchw, 3), in(nhwc, 1)});
+  rig.add({2}, {in(nchw, 1), in(nhwc, 5)});
+  BOOST_TEST(rig.choose(2) == (std::vector<std::size_t>{0, 0, 0}));
+}
+
+BOOST_AUTO_TEST_CASE(a_chain_changes_as_a_whole_where_no_single_change_would_pay) {
+  Rig rig;
+  for (ValueId unit = 0; unit < 8; ++unit) rig.add({unit}, {in(nchw, 2), in(nhwc, 1.5)});
+  BOOST_TEST(rig.choose(3) == std::vector<std::size_t>(8, 1));
+}
+
+BOOST_AUTO_TEST_CASE(branches_that_meet_agree_on_a_layout) {
+  Rig rig;
+  rig.add({0}, {in(nchw, 5), in(nhwc, 1)});
+  rig.add({1}, {in(nchw, 1), in(nhwc, 1)});
+  rig.add({1}, {in(nchw, 1), in(nhwc, 1)});
+  rig.add({2, 3}, {{{nchw, nchw}, nchw, 1}, {{nhwc, nhwc}, nhwc, 1}});
+  BOOST_TEST(rig.choose(1) == std::vector<std::size_t>(4, 1));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

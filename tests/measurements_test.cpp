@@ -1,0 +1,106 @@
+#include "cpu/measurements.h"
+
+#include "base/files.h"
+#include "descent/error.h"
+#include "temporary_folder.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include <filesystem>
+
+using namespace descent;
+
+namespace {
+
+double measured(Measurements& measurements, const std::string& key, double seconds) {
+  return measurements.seconds(key, [&] { return seconds; });
+}
+
+double never() {
+  BOOST_FAIL("a recorded time was measured again");
+  return 0;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(measurements)
+
+BOOST_AUTO_TEST_CASE(a_time_is_measured_once_and_then_repeated_from_the_cache) {
+  const TemporaryFolder folder;
+  const Measurements::Settings settings{"this machine", {}, folder.path() / "cache" / "plan.json"};
+  {
+    Measurements first(settings);
+    BOOST_TEST(measured(first, "conv", 0.125) == 0.125);
+    BOOST_TEST(first.seconds("conv", never) == 0.125);
+    first.save();
+  }
+  Measurements second(settings);
+  BOOST_TEST(second.seconds("conv", never) == 0.125);
+}
+
+BOOST_AUTO_TEST_CASE(a_cache_of_another_machine_or_a_broken_one_does_no_harm) {
+  const TemporaryFolder folder;
+  const auto cache = folder.path() / "plan.json";
+  {
+    Measurements other({"another machine", {}, cache});
+    measured(other, "conv", 9);
+    other.save();
+  }
+  Measurements here({"this machine", {}, cache});
+  BOOST_TEST(measured(here, "conv", 1) == 1);
+
+  write_file_atomically(cache, "{\"format\":");
+  Measurements again({"this machine", {}, cache});
+  BOOST_TEST(measured(again, "conv", 2) == 2);
+}
+
+BOOST_AUTO_TEST_CASE(a_cache_that_cannot_be_written_does_no_harm) {
+  const TemporaryFolder folder;
+  write_file_atomically(folder.path() / "a_file", "");
+  Measurements blocked({"this machine", {}, folder.path() / "a_file" / "plan.json"});
+  BOOST_TEST(measured(blocked, "conv", 3) == 3);
+  BOOST_CHECK_NO_THROW(blocked.save());
+}
+
+BOOST_AUTO_TEST_CASE(the_plan_file_carries_the_times_that_were_used_to_another_machine) {
+  const TemporaryFolder folder;
+  Measurements here({"this machine", {}, {}});
+  measured(here, "conv", 0.1);
+  const auto plan = folder.path() / "plan.json";
+  write_file_atomically(plan, here.text());
+
+  const auto cache = folder.path() / "cache.json";
+  Measurements there({"another machine", plan, cache});
+  BOOST_TEST(there.seconds("conv", never) == 0.1);
+  measured(there, "pool", 0.2);
+  there.save();
+  BOOST_TEST(!std::filesystem::exists(cache));  // times of two machines never mix in a cache
+}
+
+BOOST_AUTO_TEST_CASE(a_plan_file_that_is_none_is_refused_by_name) {
+  const TemporaryFolder folder;
+  const auto plan = folder.path() / "plan.json";
+  for (const char* text :
+       {"", "{}", "[1]", R"({"format":"descent plan 1","machine":"m","seconds":{"a":-1}})"}) {
+    write_file_atomically(plan, text);
+    BOOST_CHECK_EXCEPTION(Measurements({"m", plan, {}}), Error, [](const Error& error) {
+      return std::string(error.what()).find("plan.json") != std::string::npos;
+    });
+  }
+}
+
+BOOST_AUTO_TEST_CASE(who_measures_second_takes_what_the_first_has_found) {
+  const TemporaryFolder folder;
+  const Measurements::Settings settings{"this machine", {}, folder.path() / "plan.json"};
+  Measurements first(settings);
+  Measurements second(settings);
+  measured(first, "conv", 1);
+  first.save();
+  BOOST_TEST(second.seconds("conv", never) == 1);
+  second.save();
+}
+
+BOOST_AUTO_TEST_SUITE_END()
