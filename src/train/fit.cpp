@@ -1,0 +1,207 @@
+// The training loop, with the scopes of fast.ai's course "Practical Deep Learning, part 2" (its Learner).
+#include "descent/train.h"
+
+#include "descent/error.h"
+#include "train/phase.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+namespace descent {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Hook = void (Observer::*)(FitState&);
+
+struct ScopeHooks {
+  Hook before, after, cleanup;
+};
+
+constexpr ScopeHooks hooks_of(Scope scope) {
+  switch (scope) {
+    case Scope::fit:
+      return {&Observer::before_fit, &Observer::after_fit, &Observer::cleanup_fit};
+    case Scope::epoch:
+      return {&Observer::before_epoch, &Observer::after_epoch, &Observer::cleanup_epoch};
+    default:
+      return {&Observer::before_batch, &Observer::after_batch, &Observer::cleanup_batch};
+  }
+}
+
+PlanRequest request_for(Mode mode, DType precision) {
+  PlanRequest request;
+  request.mode = mode;
+  request.loss = true;
+  request.precision = precision;
+  return request;
+}
+
+class Fit {
+ public:
+  Fit(const Network& network, ParameterStore& store, const DataSet& data, const TrainSettings& settings,
+      std::span<Observer* const> observers)
+      : network_(network),
+        data_(data),
+        settings_(settings),
+        observers_(observers),
+        device_(store.device()),
+        optimizer_(settings.optimizer),
+        ranges_(update_ranges(store.layout(), settings.groups)),
+        optimizer_state_(device_, store.layout(), slots(optimizer_)),
+        train_plans_(network, store, data.train, settings.batch_size,
+                     request_for(Mode::train, settings.precision)),
+        valid_plans_(network, store, data.valid, valid_batch_size(settings),
+                     request_for(Mode::infer, settings.precision)),
+        valid_order_(epoch_order(data.valid.size(), false, settings.seed, 0)),
+        learning_rate_(std::visit([](const auto& rule) { return rule.learning_rate; }, optimizer_)),
+        state_{settings, store, optimizer_, learning_rate_, train_plans_.batches(), 0, 0, true, 0, 0, {}} {
+    workspace_ = device_.allocate(std::max(train_plans_.workspace_bytes(), valid_plans_.workspace_bytes()));
+    train_plans_.bind(workspace_);
+    valid_plans_.bind(workspace_);
+  }
+
+  std::vector<EpochMetrics> run() {
+    in_scope(Scope::fit, [&] {
+      for (state_.epoch = 0; state_.epoch < settings_.epochs && !out_of_steps(); ++state_.epoch) one_epoch();
+    });
+    return std::move(history_);
+  }
+
+ private:
+  void one_epoch() {
+    const std::vector<std::uint32_t> order = epoch_order(data_.train.size(), settings_.shuffle, settings_.seed,
+                                                         static_cast<std::uint32_t>(state_.epoch));
+    EpochMetrics metrics;
+    metrics.epoch = state_.epoch;
+    metrics.train = one_phase(true, train_plans_, data_.train, order);
+    metrics.step = state_.step;
+    metrics.learning_rate = last_rate_;
+    metrics.valid = one_phase(false, valid_plans_, data_.valid, valid_order_);
+    history_.push_back(metrics);
+    for (Observer* observer : observers_) observer->after_both_phases(state_, metrics);
+  }
+
+  PhaseMetrics one_phase(bool training, const PhasePlans& plans, const PictureSet& pictures,
+                         std::span<const std::uint32_t> order) {
+    const PictureSource source = pictures.source(network_.normalisation);
+    phase_start_ = Clock::now();
+    sums_ = {};
+    state_.training = training;
+    state_.running = {};
+    in_scope(Scope::epoch, [&] {
+      for (std::int64_t batch = 0; batch < plans.batches() && !(training && out_of_steps()); ++batch) {
+        one_batch(plans, plans.range(batch), source, order);
+        if (training) ++state_.step;
+      }
+      device_.wait();
+      measure_phase();
+    });
+    return state_.running;
+  }
+
+  void one_batch(const PhasePlans& plans, const BatchRange& range, const PictureSource& source,
+                 std::span<const std::uint32_t> order) {
+    Plan& plan = plans.plan(range);
+    const StepContext context{settings_.seed, static_cast<std::uint32_t>(state_.epoch),
+                              static_cast<std::uint64_t>(range.first)};
+    state_.batch_pictures = range.pictures;
+    in_scope(Scope::batch, [&] {
+      plan.load(source,
+                order.subspan(static_cast<std::size_t>(range.first), static_cast<std::size_t>(range.pictures)));
+      plan.forward(context);
+      take_loss(plan, context);
+      notify(&Observer::after_loss);
+      if (!state_.training) return;
+      plan.backward(context);
+      notify(&Observer::after_backward);
+      update();
+      notify(&Observer::after_step);
+    });
+  }
+
+  void take_loss(Plan& plan, const StepContext& context) {
+    const StepResult result = plan.result();
+    if (!std::isfinite(result.loss_sum)) refuse_loss(plan, context, moment());
+    if (state_.training) {
+      for (std::int64_t& batches : state_.store.counters()) ++batches;
+    }
+    sums_.add(result, state_.batch_pictures);
+    state_.batch_loss = result.loss_sum / static_cast<double>(state_.batch_pictures);
+    measure_phase();
+  }
+
+  [[nodiscard]] std::string moment() const {
+    if (state_.training) return "at step " + std::to_string(state_.step);
+    return "in the validation of epoch " + std::to_string(state_.epoch);
+  }
+
+  void update() {
+    last_rate_ = learning_rate_;
+    const double decay = std::visit([](const auto& rule) { return rule.weight_decay; }, optimizer_);
+    device_.update(state_.store, optimizer_state_,
+                   {optimizer_, ranges_, learning_rate_, decay, settings_.decay, settings_.clip_norm});
+  }
+
+  void measure_phase() {
+    state_.running = sums_.metrics(std::chrono::duration<double>(Clock::now() - phase_start_).count());
+  }
+
+  [[nodiscard]] bool out_of_steps() const { return settings_.steps > 0 && state_.step >= settings_.steps; }
+
+  void notify(Hook hook) {
+    for (Observer* observer : observers_) (observer->*hook)(state_);
+  }
+
+  // before, body, after; a Cancel of this scope ends here, any other goes on outwards; cleanup in every case.
+  template <class Body>
+  void in_scope(Scope scope, const Body& body) {
+    const ScopeHooks hooks = hooks_of(scope);
+    try {
+      notify(hooks.before);
+      body();
+      notify(hooks.after);
+    } catch (const Cancel& cancel) {
+      if (cancel.scope != scope) {
+        notify(hooks.cleanup);
+        throw;
+      }
+    } catch (...) {
+      notify(hooks.cleanup);
+      throw;
+    }
+    notify(hooks.cleanup);
+  }
+
+  const Network& network_;
+  const DataSet& data_;
+  const TrainSettings& settings_;
+  std::span<Observer* const> observers_;
+  Device& device_;
+  Optimizer optimizer_;
+  std::vector<UpdateRange> ranges_;
+  OptimizerState optimizer_state_;
+  Buffer workspace_;  // outlives the plans
+  PhasePlans train_plans_;
+  PhasePlans valid_plans_;
+  std::vector<std::uint32_t> valid_order_;
+  double learning_rate_;
+  double last_rate_ = learning_rate_;  // of the last step made
+  FitState state_;
+  RunningMetrics sums_;
+  Clock::time_point phase_start_;
+  std::vector<EpochMetrics> history_;
+};
+
+}  // namespace
+
+std::vector<EpochMetrics> fit(const Network& network, ParameterStore& store, const DataSet& data,
+                              const TrainSettings& settings, std::span<Observer* const> observers) {
+  check_fit(network, store.layout(), data, settings);
+  return Fit(network, store, data, settings, observers).run();
+}
+
+}  // namespace descent
