@@ -33,8 +33,11 @@ leave_sudo() {
   local script=$1
   shift
   if [ "$(id -u)" = 0 ] && [ "${SUDO_UID:-0}" != 0 ] && [ "$(stat -c %u .)" = "$SUDO_UID" ]; then
-    chown "$SUDO_UID:$SUDO_GID" build build/log
-    tools/setup --packages
+    local code=0
+    tools/setup --packages || code=$?
+    chown -R "$SUDO_UID:$SUDO_GID" build/log
+    chown "$SUDO_UID:$SUDO_GID" build
+    [ $code = 0 ] || exit $code
     exec sudo -H -u "#$SUDO_UID" "$script" "$@"
   fi
 }
