@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <exception>
+#include <type_traits>
 
 namespace descent {
 
@@ -13,14 +14,23 @@ namespace descent {
 // Every stretch but the last is a multiple of `grain` long and begins at one, so that vectors meet the
 // same elements whatever the number of threads. Stretches are handed out by number, not by chance. An
 // exception of f ends its own stretch; the others go on, and the first one caught is thrown again here.
+//
+// f may take a third argument: the stretch's number, below `threads`, for memory of its own.
 template <class Function>
 void parallel_for(int threads, std::int64_t count, std::int64_t grain, Function&& f) {
   if (count <= 0) return;
   grain = std::max<std::int64_t>(grain, 1);
   const std::int64_t grains = (count - 1) / grain + 1;
   const std::int64_t stretches = std::min<std::int64_t>(std::max(threads, 1), grains);
+  const auto call = [&](std::int64_t begin, std::int64_t end, std::int64_t stretch) {
+    if constexpr (std::is_invocable_v<Function&, std::int64_t, std::int64_t, std::int64_t>) {
+      f(begin, end, stretch);
+    } else {
+      f(begin, end);
+    }
+  };
   if (stretches == 1) {
-    f(std::int64_t{0}, count);
+    call(0, count, 0);
     return;
   }
   std::exception_ptr error;
@@ -31,7 +41,7 @@ void parallel_for(int threads, std::int64_t count, std::int64_t grain, Function&
       try {
         const std::int64_t begin = grains * i / stretches * grain;
         const std::int64_t end = std::min(grains * (i + 1) / stretches * grain, count);
-        f(begin, end);
+        call(begin, end, i);
       } catch (...) {
 #pragma omp critical(descent_parallel_for)
         if (!error) error = std::current_exception();

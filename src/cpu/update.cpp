@@ -20,12 +20,8 @@ namespace {
 
 constexpr std::int64_t block = 4096;  // elements; ranges are cut at multiples of it from their beginning
 
-bool moves(const UpdateRange& range) {
-  return range.rate_factor != 0 && range.end > range.begin;
-}
-
 std::int64_t blocks_of(const UpdateRange& range) {
-  return moves(range) ? (static_cast<std::int64_t>(range.end - range.begin) - 1) / block + 1 : 0;
+  return (static_cast<std::int64_t>(range.end - range.begin) + block - 1) / block;
 }
 
 std::int64_t count_blocks(std::span<const UpdateRange> ranges) {

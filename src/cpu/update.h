@@ -18,11 +18,11 @@ struct FlatBuffers {
   std::int64_t step = 1;     // of this update, from 1
 };
 
-// Moves the parameters of all ranges. A range with rate factor 0 is left alone altogether, and its
-// gradients do not count for the norm that is clipped.
+// Moves the parameters of all ranges. Where the rate factor is 0 they stay as they are; their state moves
+// along, and their gradients count for the norm that is clipped.
 void update_flat(const CpuContext& context, const FlatBuffers& buffers, const UpdateRequest& request);
 
-// √Σ g² over the ranges that move; sums in double at fixed places, so the number of threads changes nothing.
+// √Σ g² over the ranges; sums in double at fixed places, so the number of threads changes nothing.
 [[nodiscard]] double gradient_norm(const CpuContext& context, const float* gradients,
                                    std::span<const UpdateRange> ranges);
 

@@ -1,0 +1,101 @@
+#include "cpu/matrix_tiles.h"
+
+#include "cpu/simd.h"
+
+#include <algorithm>
+
+namespace descent {
+namespace {
+
+// Sixteen numbers in one register of AVX-512 or two of AVX2; the compiler splits it where there are narrower
+// ones. Plain loops would do, but the compiler then keeps the sums in memory.
+using Vector [[gnu::vector_size(64), gnu::aligned(4), gnu::may_alias]] = float;
+static_assert(sizeof(Vector) == tile_width * sizeof(float));
+
+// Sums that fit the 16 registers of AVX2.
+constexpr std::size_t row_block = 6;
+constexpr std::size_t dot_rows = 2;
+constexpr std::size_t dot_columns = 3;
+
+template <std::size_t rows>
+DESCENT_CLONES void multiply_rows(const float* a, std::int64_t depth, const float* b, float* c,
+                                  std::int64_t stride, std::int64_t width) {
+  for (std::int64_t p = 0; p < width; p += tile_width) {
+    Vector sums[rows] = {};
+    for (std::int64_t k = 0; k < depth; ++k) {
+      const Vector column = *reinterpret_cast<const Vector*>(b + k * stride + p);
+      const float* from = a + k;
+      for (std::size_t r = 0; r < rows; ++r, from += depth) sums[r] += *from * column;
+    }
+    float* to = c + p;
+    for (std::size_t r = 0; r < rows; ++r, to += stride) *reinterpret_cast<Vector*>(to) = sums[r];
+  }
+}
+
+template <std::size_t rows, std::size_t columns>
+DESCENT_CLONES void multiply_dots(const float* a, const float* b, std::int64_t depth, float* c,
+                                  std::int64_t stride, std::int64_t width) {
+  Vector sums[rows][columns] = {};
+  for (std::int64_t p = 0; p < width; p += tile_width) {
+    const float* left = a + p;
+    for (std::size_t r = 0; r < rows; ++r, left += stride) {
+      const float* right = b + p;
+      for (std::size_t k = 0; k < columns; ++k, right += stride) {
+        sums[r][k] += *reinterpret_cast<const Vector*>(left) * *reinterpret_cast<const Vector*>(right);
+      }
+    }
+  }
+  for (std::size_t r = 0; r < rows; ++r, c += depth) {
+    for (std::size_t k = 0; k < columns; ++k) {
+      float sum = 0;
+      for (std::int64_t lane = 0; lane < tile_width; ++lane) sum += sums[r][k][lane];
+      c[k] += sum;
+    }
+  }
+}
+
+template <std::size_t rows>
+void multiply_some(std::size_t count, const float* a, std::int64_t depth, const float* b, float* c,
+                   std::int64_t stride, std::int64_t width) {
+  if constexpr (rows > 0) {
+    if (count == rows) {
+      multiply_rows<rows>(a, depth, b, c, stride, width);
+    } else {
+      multiply_some<rows - 1>(count, a, depth, b, c, stride, width);
+    }
+  }
+}
+
+template <std::size_t rows>
+void dots_of_rows(const float* a, const float* b, std::int64_t depth, float* c, std::int64_t stride,
+                  std::int64_t width) {
+  constexpr auto step = static_cast<std::int64_t>(dot_columns);
+  std::int64_t k = 0;
+  for (; k + step <= depth; k += step) {
+    multiply_dots<rows, dot_columns>(a, b + k * stride, depth, c + k, stride, width);
+  }
+  for (; k < depth; ++k) multiply_dots<rows, 1>(a, b + k * stride, depth, c + k, stride, width);
+}
+
+}  // namespace
+
+void multiply(const float* a, std::int64_t rows, std::int64_t depth, const float* b, float* c,
+              std::int64_t stride, std::int64_t width) {
+  constexpr auto step = static_cast<std::int64_t>(row_block);
+  for (std::int64_t r = 0; r < rows; r += step) {
+    const auto count = static_cast<std::size_t>(std::min(step, rows - r));
+    multiply_some<row_block>(count, a + r * depth, depth, b, c + r * stride, stride, width);
+  }
+}
+
+void multiply_transposed(const float* a, std::int64_t rows, const float* b, std::int64_t depth, float* c,
+                         std::int64_t stride, std::int64_t width) {
+  constexpr auto step = static_cast<std::int64_t>(dot_rows);
+  std::int64_t r = 0;
+  for (; r + step <= rows; r += step) {
+    dots_of_rows<dot_rows>(a + r * stride, b, depth, c + r * depth, stride, width);
+  }
+  for (; r < rows; ++r) dots_of_rows<1>(a + r * stride, b, depth, c + r * depth, stride, width);
+}
+
+}  // namespace descent
