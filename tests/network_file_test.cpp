@@ -332,8 +332,8 @@ BOOST_AUTO_TEST_CASE(what_nobody_uses_is_refused) {
                      {"block 'spare'", "never used"}));
   BOOST_TEST(refused(replaced(good, "slope = 0.1", "slope = 0.1, slop = 2"),
                      {"layer 'stage.0.a'", "block 'unit'", "'slop'", "'slope'"}));
-  BOOST_TEST(
-      refused(replaced(good, "slope = 0.1", "classes = 3, slope = 0.1"), {"layer 'stage.0.a'", "'classes'"}));
+  BOOST_TEST(refused(replaced(good, "slope = 0.1", "classes = 3, slope = 0.1"),
+                     {"layer 'stage.0.a'", "'classes'", "always there"}));
 }
 
 BOOST_AUTO_TEST_CASE(a_missing_argument_is_named) {
@@ -377,6 +377,9 @@ BOOST_AUTO_TEST_CASE(files_that_would_grow_without_end_are_refused) {
   }
   blocks += "[block.b12]\nlayers = [{ name = 'x', op = 'batch_norm' }]\n";
   BOOST_TEST(refused(with_layers("{ name = 'wide', block = 'b0' },", blocks), {"at most 10000 layers"}));
+  BOOST_TEST(parse(with_layers("{ name = 'x.{1..9998}', op = 'batch_norm' },")).layers.size() == 10000U);
+  BOOST_TEST(
+      layer_refused("{ name = 'x.{1..9999}', op = 'batch_norm' },", {"layer 'fc'", "at most 10000 layers"}));
   BOOST_TEST(refused(good + "#" + std::string(std::size_t{1} << 20U, 'x'), {"bytes"}));
   std::string dotted = "a";
   for (int i = 0; i < 100000; ++i) dotted += ".a";
