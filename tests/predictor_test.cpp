@@ -1,0 +1,111 @@
+// The library's way from pictures to classes.
+#include "descent/predictor.h"
+#include "descent/error.h"
+#include "descent/random.h"
+#include "reference/device.h"
+
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <memory>
+#include <numeric>
+#include <vector>
+
+using namespace descent;
+
+namespace {
+
+constexpr std::size_t picture_bytes = 28 * 28;
+
+Model make_model(std::vector<std::string> classes = {}) {
+  Model model{{load_network("convnet"), std::move(classes)}, {}};
+  const ParameterLayout layout = parameter_layout(model.description.network);
+  model.parameters = initialise(model.description.network, layout, Initialisation::kaiming, 3);
+  for (std::size_t i = 0; i < model.parameters.statistics.size(); ++i) {
+    model.parameters.statistics[i] += 0.01F * static_cast<float>(i % 7);  // no two channels alike
+  }
+  return model;
+}
+
+std::vector<std::uint8_t> random_pictures(std::size_t count) {
+  std::vector<std::uint8_t> bytes(count * picture_bytes);
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    bytes[i] = static_cast<std::uint8_t>(uniform_below(RandomKey{9, Purpose::demo, 0, 0}, i, 256));
+  }
+  return bytes;
+}
+
+void check_close(const std::vector<float>& a, const std::vector<float>& b, double tolerance) {
+  BOOST_REQUIRE(a.size() == b.size());
+  for (std::size_t i = 0; i < a.size(); ++i)
+    BOOST_TEST(std::abs(a[i] - b[i]) <= tolerance * (1 + std::abs(b[i])));
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(predictor)
+
+BOOST_AUTO_TEST_CASE(an_answer_is_the_softmax_of_its_logits_and_the_name_of_the_largest) {
+  reference::ReferenceDevice device;
+  const std::vector<std::string> names{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"};
+  Predictor predictor(device, make_model(names), 2);
+  for (const Prediction& answer : predictor.predict(random_pictures(3), 3)) {
+    BOOST_REQUIRE(answer.logits.size() == 10U);
+    const auto largest = std::ranges::max_element(answer.logits);
+    BOOST_TEST(answer.index == static_cast<std::size_t>(largest - answer.logits.begin()));
+    BOOST_TEST(answer.label == names[answer.index]);
+    double sum = 0;
+    for (const float logit : answer.logits) sum += std::exp(static_cast<double>(logit));
+    for (std::size_t i = 0; i < 10; ++i) {
+      BOOST_TEST(std::abs(answer.probabilities[i] - std::exp(static_cast<double>(answer.logits[i])) / sum) <
+                 1e-6);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(without_names_a_class_is_called_by_its_index) {
+  reference::ReferenceDevice device;
+  Predictor predictor(device, make_model(), 1);
+  const Prediction answer = predictor.predict(random_pictures(1), 1).front();
+  BOOST_TEST(answer.label == std::to_string(answer.index));
+}
+
+BOOST_AUTO_TEST_CASE(the_batch_size_does_not_change_an_answer) {
+  reference::ReferenceDevice device;
+  const Model model = make_model();
+  const auto pictures = random_pictures(7);
+  Predictor one(device, model, 1);
+  for (const std::int64_t batch : {2, 3, 7, 16}) {
+    Predictor several(device, model, batch);
+    const auto answers = several.predict(pictures, 7);
+    BOOST_REQUIRE(answers.size() == 7U);
+    for (std::size_t i = 0; i < 7; ++i) {
+      const auto alone = one.predict(std::span(pictures).subspan(i * picture_bytes, picture_bytes), 1);
+      check_close(answers[i].logits, alone.front().logits, 1e-6);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_picture_is_made_into_the_networks_input_first) {
+  reference::ReferenceDevice device;
+  Predictor predictor(device, make_model(), 1);
+  const auto bytes = random_pictures(1);
+  const Picture grey{28, 28, 1, bytes};
+  Picture inverted{28, 28, 1, bytes};
+  for (std::uint8_t& byte : inverted.bytes) byte = static_cast<std::uint8_t>(255 - byte);
+  check_close(predictor.predict(grey).logits, predictor.predict(bytes, 1).front().logits, 1e-7);
+  check_close(predictor.predict(inverted, {.invert = true}).logits, predictor.predict(grey).logits, 1e-7);
+}
+
+BOOST_AUTO_TEST_CASE(wrong_sizes_are_refused) {
+  reference::ReferenceDevice device;
+  const Model model = make_model();
+  Predictor predictor(device, model, 2);
+  BOOST_CHECK_THROW((void)predictor.predict(random_pictures(2), 3), Error);
+  BOOST_CHECK_THROW((void)predictor.predict(random_pictures(2), ~std::size_t{0}), Error);
+  BOOST_TEST(predictor.predict(std::span<const std::uint8_t>{}, 0).empty());
+  BOOST_CHECK_THROW(Predictor(device, model, 0), Error);
+  BOOST_CHECK_THROW(Predictor(device, make_model({"one", "two"}), 1), Error);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
