@@ -9,6 +9,7 @@
 #include <cmath>
 #include <memory>
 #include <numeric>
+#include <thread>
 #include <vector>
 
 using namespace descent;
@@ -86,6 +87,18 @@ BOOST_AUTO_TEST_CASE(the_batch_size_does_not_change_an_answer) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(the_cpu_agrees_with_the_reference) {
+  const auto cpu = make_device("cpu", {.use_plan_cache = false, .measure = false});
+  reference::ReferenceDevice reference;
+  const Model model = make_model();
+  const auto pictures = random_pictures(5);
+  Predictor fast(*cpu, model, 4);
+  Predictor exact(reference, model, 5);
+  const auto got = fast.predict(pictures, 5);
+  const auto wanted = exact.predict(pictures, 5);
+  for (std::size_t i = 0; i < 5; ++i) check_close(got[i].logits, wanted[i].logits, 1e-4);
+}
+
 BOOST_AUTO_TEST_CASE(a_picture_is_made_into_the_networks_input_first) {
   reference::ReferenceDevice device;
   Predictor predictor(device, make_model(), 1);
@@ -95,6 +108,28 @@ BOOST_AUTO_TEST_CASE(a_picture_is_made_into_the_networks_input_first) {
   for (std::uint8_t& byte : inverted.bytes) byte = static_cast<std::uint8_t>(255 - byte);
   check_close(predictor.predict(grey).logits, predictor.predict(bytes, 1).front().logits, 1e-7);
   check_close(predictor.predict(inverted, {.invert = true}).logits, predictor.predict(grey).logits, 1e-7);
+}
+
+BOOST_AUTO_TEST_CASE(predictors_in_several_threads_share_a_device_and_a_model) {
+  const auto device = make_device("cpu", {.threads = 1, .use_plan_cache = false, .measure = false});
+  const Model model = make_model();
+  const auto pictures = random_pictures(20);
+  Predictor alone(*device, model, 4);
+  const auto wanted = alone.predict(pictures, 20);
+
+  std::vector<std::vector<Prediction>> answers(4);
+  std::vector<std::thread> threads;
+  for (auto& own : answers) {
+    threads.emplace_back([&device, &model, &pictures, &own] {
+      Predictor predictor(*device, model, 4);
+      for (int round = 0; round < 5; ++round) own = predictor.predict(pictures, 20);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& own : answers) {
+    BOOST_REQUIRE(own.size() == 20U);
+    for (std::size_t i = 0; i < 20; ++i) BOOST_TEST((own[i].logits == wanted[i].logits));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(wrong_sizes_are_refused) {
