@@ -23,7 +23,7 @@ namespace descent::cli {
 // One of `choices`, as its index.
 [[nodiscard]] std::size_t parse_choice(std::string_view option, const std::string& text,
                                        std::span<const std::string_view> choices);
-[[nodiscard]] DType parse_precision(const std::string& text);  // "f32"
+[[nodiscard]] DType parse_precision(std::string_view option, const std::string& text);  // "f32"
 
 // An option that takes one value (the last one given counts); `standard` is what --help shows as default.
 CLI::Option* add_value(CLI::App& verb, const std::string& name, const std::string& type,

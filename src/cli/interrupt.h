@@ -1,0 +1,19 @@
+// Ctrl-C and SIGTERM end a fit after the step at hand; a second one ends the program at once.
+#pragma once
+
+#include "descent/train.h"
+
+namespace descent::cli {
+
+class Interrupt : public Observer {
+ public:
+  Interrupt();            // takes the signals
+  ~Interrupt() override;  // gives them back
+  Interrupt(const Interrupt&) = delete;
+  Interrupt& operator=(const Interrupt&) = delete;
+
+  void after_batch(FitState& state) override;  // throws Cancel{Scope::fit}; the last in the list of observers
+  [[nodiscard]] static int signal();           // the one that came; 0: none
+};
+
+}  // namespace descent::cli

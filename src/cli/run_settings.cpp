@@ -1,0 +1,316 @@
+#include "cli/run_settings.h"
+
+#include "base/names.h"
+#include "cpu/usable_cores.h"
+#include "descent/error.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <utility>
+
+namespace descent::cli {
+
+namespace {
+
+constexpr std::int64_t most = 1'000'000'000;
+
+std::string quoted(const std::string& text) {
+  std::string result = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      result += '\\';
+      result += c;
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
+      result += fmt::format("\\u{:04X}", static_cast<unsigned>(c));
+    } else {
+      result += c;
+    }
+  }
+  return result + '"';
+}
+
+// learning_rate → lr, weight_decay → weight-decay
+std::string option_name(std::string_view option) {
+  if (option == "learning_rate") return "lr";
+  std::string name(option);
+  std::replace(name.begin(), name.end(), '_', '-');
+  return name;
+}
+
+// The option of `optimizer` that `--name` sets; null if it has none.
+const OptimizerOption* find_option(const std::vector<OptimizerOption>& all, std::string_view name) {
+  const auto found = std::find_if(all.begin(), all.end(),
+                                  [&](const auto& option) { return option_name(option.name) == name; });
+  return found == all.end() ? nullptr : &*found;
+}
+
+void set_optimizer_option(RunSettings& run, const std::string& name, const Given& given) {
+  const std::vector<OptimizerOption> all = options(run.train.optimizer);
+  const OptimizerOption* option = find_option(all, name);
+  if (option == nullptr) {
+    std::string known;
+    for (const OptimizerOption& one : all) known += (known.empty() ? "--" : ", --") + option_name(one.name);
+    throw Error(fmt::format("{}: optimizer '{}' has no such option: it has {}", given.label,
+                            descent::name(run.train.optimizer), known));
+  }
+  const double value = parse_number(given.label, given.text, option->name == "learning_rate");
+  try {
+    set_option(run.train.optimizer, option->name, value);
+  } catch (const Error& error) {
+    throw Error(fmt::format("{}: {}", given.label, error.what()));
+  }
+}
+
+// One setting for every option that any optimizer has.
+void add_optimizer_options(std::vector<Setting>& all) {
+  struct Merged {
+    std::string help, defaults;
+  };
+  std::vector<std::pair<std::string, Merged>> merged;
+  for (const std::string_view optimizer : optimizer_names()) {
+    for (const OptimizerOption& option : options(make_optimizer(optimizer))) {
+      const std::string name = option_name(option.name);
+      auto found =
+          std::find_if(merged.begin(), merged.end(), [&](const auto& one) { return one.first == name; });
+      if (found == merged.end()) found = merged.insert(found, {name, {std::string(option.help), {}}});
+      found->second.defaults +=
+          fmt::format("{}{} {}", found->second.defaults.empty() ? "" : ", ", optimizer, option.value);
+    }
+  }
+  for (const auto& [name, about] : merged) {
+    Setting setting;
+    setting.name = name;
+    setting.type = "X";
+    setting.help = about.help;
+    setting.standard = about.defaults;
+    setting.optimizers = true;
+    setting.set = [name = name](RunSettings& run, const Given& given) {
+      set_optimizer_option(run, name, given);
+    };
+    setting.toml = [name = name](const RunSettings& run) {
+      const std::vector<OptimizerOption> options_of_run = options(run.train.optimizer);
+      const OptimizerOption* option = find_option(options_of_run, name);
+      return option == nullptr ? std::string() : fmt::format("{}", option->value);
+    };
+    all.push_back(std::move(setting));
+  }
+}
+
+// 'PATTERN:decay=0,rate=0.1'
+ParameterGroup parse_group(const Given& given) {
+  const auto malformed = [&] {
+    return Error(
+        fmt::format("{} must look like 'PATTERN:decay=0,rate=0.1', not '{}'", given.label, given.text));
+  };
+  const std::size_t colon = given.text.rfind(':');
+  if (colon == std::string::npos || colon == 0) throw malformed();
+  ParameterGroup group;
+  group.pattern = given.text.substr(0, colon);
+  std::string rest = given.text.substr(colon + 1);
+  while (true) {
+    const std::size_t comma = rest.find(',');
+    const std::string part = rest.substr(0, comma);
+    const std::size_t equals = part.find('=');
+    if (equals == std::string::npos) throw malformed();
+    static constexpr std::array<std::string_view, 2> keys{"decay", "rate"};
+    const std::size_t key = parse_choice(given.label, part.substr(0, equals), keys);
+    const double value =
+        parse_number(fmt::format("'{}' of {}", keys.at(key), given.label), part.substr(equals + 1), false);
+    (key == 0 ? group.weight_decay_factor : group.rate_factor) = value;
+    if (comma == std::string::npos) return group;
+    rest.erase(0, comma + 1);
+  }
+}
+
+std::string groups_text(const std::vector<ParameterGroup>& groups) {
+  std::string text = "[";
+  for (const ParameterGroup& group : groups) {
+    if (text.size() > 1) text += ", ";
+    text +=
+        quoted(fmt::format("{}:decay={},rate={}", group.pattern, group.weight_decay_factor, group.rate_factor));
+  }
+  return text + "]";
+}
+
+constexpr std::array<std::string_view, 2> decays{"decoupled", "l2"};
+constexpr std::array<std::string_view, 2> initialisations{"default", "kaiming"};
+
+Setting count_setting(std::string name, std::string help, std::string standard,
+                      std::int64_t TrainSettings::*member) {
+  Setting setting{std::move(name), "N", std::move(help), std::move(standard), false, false, false, {}, {}};
+  setting.set = [member](RunSettings& run, const Given& given) {
+    run.train.*member = parse_count(given.label, given.text, 1, most);
+  };
+  setting.toml = [member](const RunSettings& run) { return std::to_string(run.train.*member); };
+  return setting;
+}
+
+// Names or folders, kept so that a run can be repeated from any folder.
+std::string anywhere(const std::string& name_or_path) {
+  std::error_code error;
+  const bool path = name_or_path.find('/') != std::string::npos || std::filesystem::exists(name_or_path, error);
+  return path ? std::filesystem::absolute(name_or_path).lexically_normal().string() : name_or_path;
+}
+
+std::string absolute_text(const std::filesystem::path& path) {
+  return quoted(std::filesystem::absolute(path).lexically_normal().string());
+}
+
+// The order is that of --help and of config.toml; the optimizer comes before its options.
+std::vector<Setting> make_settings() {
+  std::vector<Setting> all;
+  all.push_back({"data", "NAME|DIR", "data set: see 'descent list datasets', or a folder", "fashion-mnist",
+                 false, false, false, [](RunSettings& run, const Given& given) { run.data = given.text; },
+                 [](const RunSettings& run) {
+                   const auto known = known_data_sets();
+                   const bool by_name = std::any_of(known.begin(), known.end(),
+                                                    [&](const auto& one) { return one.name == run.data; });
+                   return quoted(by_name ? run.data : anywhere(run.data));
+                 }});
+  all.push_back({"model", "NAME|FILE", "network: see 'descent list models', or a network file", "convnet",
+                 false, false, false, [](RunSettings& run, const Given& given) { run.model = given.text; },
+                 [](const RunSettings& run) {
+                   const auto known = builtin_networks();
+                   const bool by_name = std::any_of(known.begin(), known.end(),
+                                                    [&](const auto& one) { return one.name == run.model; });
+                   return quoted(by_name ? run.model : anywhere(run.model));
+                 }});
+  all.push_back({"optimizer", "NAME", "optimizer: see 'descent list optimizers'", "adam", false, false, false,
+                 [](RunSettings& run, const Given& given) { run.train.optimizer = make_optimizer(given.text); },
+                 [](const RunSettings& run) { return quoted(std::string(name(run.train.optimizer))); }});
+  add_optimizer_options(all);
+  all.push_back(
+      {"decay", "KIND", "how weight decay acts: decoupled from the gradient, or l2 added to it", "decoupled",
+       false, false, false,
+       [](RunSettings& run, const Given& given) {
+         run.train.decay = parse_choice(given.label, given.text, decays) == 0 ? Decay::decoupled : Decay::l2;
+       },
+       [](const RunSettings& run) { return quoted(run.train.decay == Decay::l2 ? "l2" : "decoupled"); }});
+  all.push_back({"group", "GROUP",
+                 "'PATTERN:decay=0,rate=0.1': factors for parameters by name; may be repeated", "none", true,
+                 false, false,
+                 [](RunSettings& run, const Given& given) { run.train.groups.push_back(parse_group(given)); },
+                 [](const RunSettings& run) { return groups_text(run.train.groups); }});
+  all.push_back({"clip", "X", "largest norm of all gradients together", "none", false, false, false,
+                 [](RunSettings& run, const Given& given) {
+                   run.train.clip_norm = parse_number(given.label, given.text, true);
+                 },
+                 [](const RunSettings& run) {
+                   return run.train.clip_norm > 0 ? fmt::format("{}", run.train.clip_norm) : std::string();
+                 }});
+  all.push_back(count_setting("epochs", "passes over the training pictures", "2", &TrainSettings::epochs));
+  all.push_back(count_setting("steps", "stop after so many batches, then validate and save", "all",
+                              &TrainSettings::steps));
+  all.back().toml = [](const RunSettings& run) {
+    return run.train.steps > 0 ? std::to_string(run.train.steps) : std::string();
+  };
+  all.push_back(count_setting("batch-size", "pictures a training batch", "1024", &TrainSettings::batch_size));
+  all.push_back(count_setting("valid-batch-size", "pictures a validation batch", "twice --batch-size",
+                              &TrainSettings::valid_batch_size));
+  all.push_back({"seed", "N", "what all randomness follows from", "42", false, false, false,
+                 [](RunSettings& run, const Given& given) {
+                   run.train.seed = static_cast<std::uint64_t>(parse_count(given.label, given.text, 0));
+                 },
+                 [](const RunSettings& run) { return std::to_string(run.train.seed); }});
+  all.push_back({"shuffle", "", "visit the training pictures in a new order every epoch", "on", false, true,
+                 false,
+                 [](RunSettings& run, const Given& given) {
+                   static constexpr std::array<std::string_view, 2> words{"false", "true"};
+                   run.train.shuffle = parse_choice(given.label, given.text, words) == 1;
+                 },
+                 [](const RunSettings& run) { return std::string(run.train.shuffle ? "true" : "false"); }});
+  all.push_back({"init", "KIND", "first weights: default (PyTorch's) or kaiming (convolutions)", "default",
+                 false, false, false,
+                 [](RunSettings& run, const Given& given) {
+                   run.initialisation = parse_choice(given.label, given.text, initialisations) == 0
+                                            ? Initialisation::pytorch
+                                            : Initialisation::kaiming;
+                 },
+                 [](const RunSettings& run) {
+                   if (!run.init_from.empty()) return std::string();
+                   return quoted(run.initialisation == Initialisation::kaiming ? "kaiming" : "default");
+                 }});
+  all.push_back({"init-from", "FILE", "start from the weights in a .safetensors file", "none", false, false,
+                 false, [](RunSettings& run, const Given& given) { run.init_from = given.text; },
+                 [](const RunSettings& run) {
+                   return run.init_from.empty() ? std::string() : absolute_text(run.init_from);
+                 }});
+  all.push_back({"device", "NAME", "where to compute: see 'descent list devices'", "cpu", false, false, false,
+                 [](RunSettings& run, const Given& given) {
+                   const std::vector<std::string> names = device_names();
+                   const std::vector<std::string_view> choices(names.begin(), names.end());
+                   run.device.device = names[parse_choice(given.label, given.text, choices)];
+                 },
+                 [](const RunSettings& run) { return quoted(run.device.device); }});
+  all.push_back({"threads", "N", "threads", "the cores that affinity and the cgroup quota give", false, false,
+                 false,
+                 [](RunSettings& run, const Given& given) {
+                   run.device.options.threads = static_cast<int>(parse_count(given.label, given.text, 1, 4096));
+                 },
+                 [](const RunSettings& run) {
+                   const int threads = run.device.options.threads;
+                   return std::to_string(threads > 0 ? threads : requested_threads().value_or(usable_cores()));
+                 }});
+  all.push_back({"precision", "TYPE", "number type of activations: f32", "f32", false, false, false,
+                 [](RunSettings& run, const Given& given) {
+                   run.train.precision = parse_precision(given.label, given.text);
+                 },
+                 [](const RunSettings& run) { return quoted(std::string(name(run.train.precision))); }});
+  all.push_back({"plan", "FILE", "repeat the measured choices in the plan.json of another run",
+                 "the plan cache of this machine", false, false, false,
+                 [](RunSettings& run, const Given& given) { run.device.options.plan_file = given.text; },
+                 [](const RunSettings& /*run*/) { return std::string(); }});
+  return all;
+}
+
+}  // namespace
+
+const std::vector<Setting>& settings() {
+  static const std::vector<Setting> all = make_settings();
+  return all;
+}
+
+RunSettings resolve(GivenSettings config, const GivenSettings& options) {
+  const auto both = [](const GivenSettings& given) {
+    return given.contains("init") && given.contains("init-from");
+  };
+  if (both(config) || both(options)) throw Error("give either --init or --init-from, not both");
+  if (options.contains("init")) config.erase("init-from");
+  if (options.contains("init-from")) config.erase("init");
+  if (options.contains("optimizer") &&
+      (!config.contains("optimizer") ||
+       config["optimizer"].back().text != options.at("optimizer").back().text)) {
+    for (const Setting& setting : settings()) {
+      if (setting.optimizers) config.erase(setting.name);
+    }
+  }
+  for (const auto& [name, values] : options) config[name] = values;
+
+  RunSettings run;
+  for (const Setting& setting : settings()) {
+    const auto found = config.find(setting.name);
+    if (found == config.end()) continue;
+    for (const Given& given : found->second) {
+      if (given.text.empty()) throw Error(fmt::format("{} needs a value", given.label));
+      setting.set(run, given);
+    }
+  }
+  if (run.train.valid_batch_size == 0) run.train.valid_batch_size = 2 * run.train.batch_size;
+  run.device.precision = run.train.precision;
+  return run;
+}
+
+std::string config_text(const RunSettings& run, const std::string& plan_file) {
+  std::string text = "# Everything that decided this run. To repeat it: descent train --config THIS_FILE\n";
+  for (const Setting& setting : settings()) {
+    const std::string value = setting.toml(run);
+    if (!value.empty()) text += fmt::format("{} = {}\n", setting.name, value);
+  }
+  if (!plan_file.empty()) text += fmt::format("plan = {}\n", quoted(plan_file));
+  return text;
+}
+
+}  // namespace descent::cli

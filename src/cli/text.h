@@ -1,0 +1,24 @@
+// Values as text: JSON, CSV and aligned columns. Never depends on the locale.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace descent::cli {
+
+[[nodiscard]] std::string json_text(std::string_view text);  // quoted; what is not UTF-8 is replaced
+[[nodiscard]] std::string json_number(float value);          // as many digits as it takes to read it back
+[[nodiscard]] std::string json_number(double value);         // null if not finite
+[[nodiscard]] std::string json_numbers(std::span<const float> values);  // an array
+[[nodiscard]] std::string csv_field(std::string_view text);             // quoted where it must be
+
+// Columns that a terminal shows: characters, not bytes.
+[[nodiscard]] std::size_t text_width(std::string_view text);
+
+// Rows of cells as lines, cells padded to their column's width. Columns in `right` are flush right.
+[[nodiscard]] std::string table_text(const std::vector<std::vector<std::string>>& rows,
+                                     const std::vector<bool>& right = {});
+
+}  // namespace descent::cli

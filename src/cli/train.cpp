@@ -1,0 +1,157 @@
+// descent train: from settings to a run folder.
+#include "base/files.h"
+#include "cli/explain.h"
+#include "cli/interrupt.h"
+#include "cli/progress.h"
+#include "cli/run_folder.h"
+#include "cli/run_settings.h"
+#include "cli/verbs.h"
+#include "descent/error.h"
+#include "descent/weights.h"
+#include "train/observers.h"
+#include "train/phase.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <utility>
+
+namespace descent::cli {
+
+namespace {
+
+struct TrainArguments {
+  std::string config;  // of --config
+  GivenSettings given;
+  RunFolderChoice folder;
+  bool explain = false;
+  bool quiet = false;
+};
+
+constexpr auto footer =
+    "The run folder holds config.toml, metrics.csv (a row an epoch), steps.csv (a row a batch),\n"
+    "model.safetensors (the weights at the end), best.safetensors (those of the best validation\n"
+    "accuracy) and plan.json (the device's measured choices).\n"
+    "Ctrl-C finishes the step and saves; a second one ends at once. Exit codes: see 'descent --help'.";
+
+// Writes what the run was made with, once the device has made its choices.
+class ConfigWriter : public Observer {
+ public:
+  ConfigWriter(std::filesystem::path folder, const RunSettings& settings, const Device& device)
+      : folder_(std::move(folder)), settings_(settings), device_(device) {}
+
+  void before_fit(FitState& /*state*/) override {
+    const std::string plan = device_.plan_text();
+    if (!plan.empty()) write_file_atomically(folder_ / "plan.json", plan);
+    write_file_atomically(folder_ / "config.toml", config_text(settings_, plan.empty() ? "" : "plan.json"));
+  }
+
+ private:
+  std::filesystem::path folder_;
+  const RunSettings& settings_;
+  const Device& device_;
+};
+
+// The network asked for, with as many classes as the data has.
+std::pair<Network, DataSet> load(const RunSettings& run) {
+  Network network = load_network(run.model);
+  DataSet data = load_data_set(run.data, network.input);
+  const auto classes = static_cast<std::int64_t>(data.classes.size());
+  if (classes > 0 && classes != network.classes()) network = load_network(run.model, classes);
+  return {std::move(network), std::move(data)};
+}
+
+HostParameters first_parameters(const RunSettings& run, const Network& network, const ParameterLayout& layout) {
+  if (run.init_from.empty()) return initialise(network, layout, run.initialisation, run.train.seed);
+  return parameters_from(read_safetensors(run.init_from), layout, run.init_from);
+}
+
+void train(const TrainArguments& arguments) {
+  const RunSettings run =
+      resolve(arguments.config.empty() ? GivenSettings{} : read_config(arguments.config), arguments.given);
+  check_run_folder(arguments.folder);
+  const auto [network, data] = load(run);
+  const ParameterLayout layout = parameter_layout(network);
+  check_fit(network, layout, data, run.train);
+  const HostParameters parameters = first_parameters(run, network, layout);
+  const std::unique_ptr<Device> device = run.device.make();
+  ParameterStore store(*device, layout, true);
+  store.upload(parameters);
+  if (arguments.explain) return explain(network, store, data, run.train);
+
+  const std::filesystem::path folder =
+      make_run_folder(arguments.folder,
+                      folder_name(fmt::format("{}-{}-{}", data.name, network.name, name(run.train.optimizer))));
+  ConfigWriter config(folder, run, *device);
+  CsvRecorder recorder(folder);
+  CheckpointWriter checkpoints(folder, {network, data.classes});
+  Progress progress(static_cast<std::int64_t>(data.train.size()), static_cast<std::int64_t>(data.valid.size()));
+  EpochTable table;
+  Interrupt interrupt;
+  std::vector<Observer*> observers{&config, &recorder, &checkpoints};
+  if (!arguments.quiet) observers.push_back(&progress);
+  observers.insert(observers.end(), {&table, &interrupt});
+
+  fit(network, store, data, run.train, observers);
+  if (Interrupt::signal() != 0) {
+    checkpoints.save(store);
+    fmt::print(stderr, "descent: ended by signal {}; the weights so far are in '{}'\n", Interrupt::signal(),
+               (folder / "model.safetensors").string());
+    throw Exit{128 + Interrupt::signal()};
+  }
+  fmt::print("results in {}\n", folder.string());
+}
+
+void add_setting(CLI::App& verb, const Setting& setting, const std::shared_ptr<TrainArguments>& arguments) {
+  const std::string option = "--" + setting.name;
+  const auto give = [arguments, &setting](std::string label, std::string text) {
+    arguments->given[setting.name].push_back({std::move(label), std::move(text)});
+  };
+  if (setting.flag) {
+    verb.add_flag_callback(
+        option, [give, option] { give(option, "true"); }, setting.help + " (default)");
+    const std::string opposite = "--no-" + setting.name;
+    verb.add_flag_callback(
+        opposite, [give, opposite] { give(opposite, "false"); }, "do not");
+  } else if (setting.repeated) {
+    verb.add_option_function<std::vector<std::string>>(
+            option,
+            [give, option](const std::vector<std::string>& texts) {
+              for (const std::string& text : texts) give(option, text);
+            },
+            fmt::format("{} (default: {})", setting.help, setting.standard))
+        ->type_name(setting.type)
+        ->expected(1)
+        ->allow_extra_args(false)
+        ->take_all();
+  } else {
+    add_value(verb, option, setting.type, setting.help, setting.standard,
+              [give, option](const std::string& text) { give(option, text); });
+  }
+}
+
+}  // namespace
+
+void add_train(CLI::App& program) {
+  const auto arguments = std::make_shared<TrainArguments>();
+  CLI::App* verb = program.add_subcommand("train", "train a network and write a run folder");
+  verb->footer(footer);
+  add_value(*verb, "--config", "FILE.toml",
+            "settings from the config.toml of another run; options given beside it count more", "none",
+            [arguments](const std::string& text) { arguments->config = text; });
+  for (const Setting& setting : settings()) add_setting(*verb, setting, arguments);
+  add_value(*verb, "--out", "DIR", "the run folder", "runs/<data>-<model>-<optimizer>[-N]",
+            [arguments](const std::string& text) {
+              if (text.empty()) throw Error("--out needs a value");
+              arguments->folder.out = text;
+            });
+  verb->add_flag("--force", arguments->folder.force, "overwrite the run in the run folder (default: off)");
+  verb->add_flag("--explain", arguments->explain,
+                 "print how the device computes every operation, and do not train (default: off)");
+  verb->add_flag("--quiet", arguments->quiet, "no progress on standard error (default: off)");
+  verb->callback([arguments] { train(*arguments); });
+}
+
+}  // namespace descent::cli
