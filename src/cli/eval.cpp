@@ -1,0 +1,83 @@
+// descent eval: loss and accuracy of a model on the validation pictures of a data set.
+#include "cli/cli.h"
+#include "cli/model_arguments.h"
+#include "cli/text.h"
+#include "cli/verbs.h"
+#include "descent/data.h"
+#include "descent/error.h"
+#include "descent/train.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+
+namespace descent::cli {
+
+namespace {
+
+struct EvalArguments {
+  ModelArguments model;
+  std::string data = "fashion-mnist";
+  bool json = false;
+  std::int64_t batch_size = 2048;
+  DeviceArguments device;
+};
+
+void check_classes(const ModelDescription& model, const DataSet& data) {
+  const auto in_model = static_cast<std::size_t>(model.network.classes());
+  if (data.classes.size() != in_model) {
+    throw Error(fmt::format("the data set '{}' has {} classes, the model {}", data.name, data.classes.size(),
+                            in_model));
+  }
+  for (std::size_t i = 0; i < model.classes.size(); ++i) {
+    if (model.classes[i] == data.classes[i]) continue;
+    fmt::print(stderr, "descent: warning: class {} is '{}' in the model and '{}' in the data\n", i,
+               model.classes[i], data.classes[i]);
+    return;
+  }
+}
+
+void print_metrics(const PhaseMetrics& metrics, const std::string& data, bool json) {
+  if (json) {
+    fmt::print("{{\"loss\":{},\"accuracy\":{},\"images\":{},\"seconds\":{}}}\n", json_number(metrics.loss),
+               json_number(metrics.accuracy), metrics.pictures, json_number(metrics.seconds));
+    return;
+  }
+  fmt::print("{}", table_text({{"data", data},
+                               {"loss", fmt::format("{:.7g}", metrics.loss)},
+                               {"accuracy", fmt::format("{:.7g}", metrics.accuracy)},
+                               {"images", std::to_string(metrics.pictures)},
+                               {"seconds", fmt::format("{:.3f}", metrics.seconds)}}));
+}
+
+void run(const EvalArguments& arguments) {
+  const Model model = arguments.model.load();
+  const Network& network = model.description.network;
+  const DataSet data = load_data_set(arguments.data, network.input);
+  check_classes(model.description, data);
+  const std::unique_ptr<Device> device = arguments.device.make();
+  ParameterStore store(*device, parameter_layout(network), false);
+  store.upload(model.parameters);
+  print_metrics(evaluate(network, store, data.valid, arguments.batch_size), data.name, arguments.json);
+}
+
+}  // namespace
+
+void add_eval(CLI::App& program) {
+  const auto arguments = std::make_shared<EvalArguments>();
+  CLI::App* verb = program.add_subcommand("eval", "measure a model's loss and accuracy on validation pictures");
+  add_model_options(*verb, arguments->model);
+  add_value(*verb, "--data", "NAME|DIR", "data set: see 'descent list datasets', or a folder", arguments->data,
+            [arguments](const std::string& text) { arguments->data = text; });
+  verb->add_flag("--json", arguments->json, "print one JSON object");
+  add_value(*verb, "--batch-size", "N", "pictures at a time", std::to_string(arguments->batch_size),
+            [arguments](const std::string& text) {
+              arguments->batch_size = parse_count("--batch-size", text, 1, 1 << 20);
+            });
+  add_device_options(*verb, arguments->device);
+  verb->callback([arguments] { run(*arguments); });
+}
+
+}  // namespace descent::cli
