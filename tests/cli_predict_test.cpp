@@ -367,6 +367,10 @@ BOOST_AUTO_TEST_CASE(eval_measures_loss_and_accuracy_of_the_validation_pictures)
   BOOST_TEST(std::abs(object.at("accuracy").get<double>() - right) < 1e-9);
   BOOST_TEST(object.at("images").get<int>() == 6);
   BOOST_TEST(object.at("seconds").get<double>() > 0);
+
+  write_text(fs::path(run) / "config.toml", "data = '" + data.string() + "'\n");  // a run knows its data
+  const Json again = Json::parse(run_program({"eval", run, "--json"}).out);
+  BOOST_TEST(again.at("images").get<int>() == 6);
   BOOST_TEST(object.size() == 4U);
 }
 

@@ -1,4 +1,5 @@
 // descent eval: loss and accuracy of a model on the validation pictures of a data set.
+#include "base/files.h"
 #include "cli/cli.h"
 #include "cli/model_arguments.h"
 #include "cli/text.h"
@@ -9,21 +10,39 @@
 
 #include <fmt/format.h>
 
+#include <toml++/toml.h>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <string>
 
 namespace descent::cli {
 
+namespace fs = std::filesystem;
+
 namespace {
 
 struct EvalArguments {
   ModelArguments model;
-  std::string data = "fashion-mnist";
+  std::string data;  // empty: what the run was trained on, else fashion-mnist
   bool json = false;
   std::int64_t batch_size = 2048;
   DeviceArguments device;
 };
+
+// The data set that a run folder was trained on; fashion-mnist for a model file alone.
+std::string default_data(const std::string& model) {
+  constexpr std::size_t max_bytes = std::size_t{1} << 20U;
+  const fs::path config = fs::path(model) / "config.toml";
+  std::error_code error;
+  if (!fs::exists(config, error)) return "fashion-mnist";
+  try {
+    const toml::table table = toml::parse(read_file(config, max_bytes), config.string());
+    return table["data"].value_or(std::string("fashion-mnist"));
+  } catch (const toml::parse_error& fault) {
+    throw Error(fmt::format("'{}' cannot be read: {}", config.string(), fault.description()));
+  }
+}
 
 void check_classes(const ModelDescription& model, const DataSet& data) {
   const auto in_model = static_cast<std::size_t>(model.network.classes());
@@ -55,7 +74,8 @@ void print_metrics(const PhaseMetrics& metrics, const std::string& data, bool js
 void run(const EvalArguments& arguments) {
   const Model model = arguments.model.load();
   const Network& network = model.description.network;
-  const DataSet data = load_data_set(arguments.data, network.input);
+  const std::string name = arguments.data.empty() ? default_data(arguments.model.model) : arguments.data;
+  const DataSet data = load_data_set(name, network.input);
   check_classes(model.description, data);
   const std::unique_ptr<Device> device = arguments.device.make();
   ParameterStore store(*device, parameter_layout(network), false);
@@ -69,8 +89,11 @@ void add_eval(CLI::App& program) {
   const auto arguments = std::make_shared<EvalArguments>();
   CLI::App* verb = program.add_subcommand("eval", "measure a model's loss and accuracy on validation pictures");
   add_model_options(*verb, arguments->model);
-  add_value(*verb, "--data", "NAME|DIR", "data set: see 'descent list datasets', or a folder", arguments->data,
-            [arguments](const std::string& text) { arguments->data = text; });
+  add_value(*verb, "--data", "NAME|DIR", "data set: see 'descent list datasets', or a folder",
+            "the run's own, else fashion-mnist", [arguments](const std::string& text) {
+              if (text.empty()) throw Error("--data needs a name or a folder");
+              arguments->data = text;
+            });
   verb->add_flag("--json", arguments->json, "print one JSON object");
   add_value(*verb, "--batch-size", "N", "pictures at a time", std::to_string(arguments->batch_size),
             [arguments](const std::string& text) {
