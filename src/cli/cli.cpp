@@ -38,9 +38,9 @@ double parse_number(std::string_view option, const std::string& text, bool posit
     throw Error(fmt::format("{} takes a number, not '{}'", option, text));
   }
   // Settings end up in 32-bit arithmetic: what does not fit there cannot be meant.
-  if (fault == std::errc::result_out_of_range || !std::isfinite(value) ||
-      std::abs(value) > static_cast<double>(std::numeric_limits<float>::max())) {
-    throw Error(fmt::format("{} must be a finite number in the range of 32-bit floats, not {}", option, text));
+  constexpr double limit = 1e30;
+  if (fault == std::errc::result_out_of_range || !std::isfinite(value) || std::abs(value) >= limit) {
+    throw Error(fmt::format("{} must be a finite number below 1e30, not {}", option, text));
   }
   if (value < 0 || (positive && value == 0)) {
     throw Error(fmt::format("{} must be {}, not {}", option, positive ? "above 0" : "0 or more", text));

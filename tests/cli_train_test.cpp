@@ -1,0 +1,369 @@
+// descent train, as scripts see it: run folders, exit codes, and one sentence for every bad input.
+#include "temporary_folder.h"
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Outcome {
+  int code = 0;
+  std::string output;  // standard output
+  std::string errors;  // standard error
+};
+
+std::string big_endian(std::uint32_t value) {
+  std::string bytes;
+  for (int shift = 24; shift >= 0; shift -= 8)
+    bytes += static_cast<char>((value >> static_cast<unsigned>(shift)) & 0xFFU);
+  return bytes;
+}
+
+constexpr std::uint32_t side = 6;
+
+// IDX files of pictures whose left or right half is bright.
+void write_part(const fs::path& folder, const std::string& part, std::uint32_t count) {
+  std::string pictures = big_endian(0x803) + big_endian(count) + big_endian(side) + big_endian(side);
+  std::string labels = big_endian(0x801) + big_endian(count);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const bool right = i % 2 == 1;
+    labels += static_cast<char>(right ? 1 : 0);
+    for (std::uint32_t pixel = 0; pixel < side * side; ++pixel) {
+      const bool bright = (pixel % side >= side / 2) == right;
+      pictures += static_cast<char>((bright ? 90U : 10U) + (i * 7 + pixel * 5) % 30);
+    }
+  }
+  write_text(folder / (part + "-images-idx3-ubyte"), pictures);
+  write_text(folder / (part + "-labels-idx1-ubyte"), labels);
+}
+
+constexpr auto network_text = R"(
+name = "tiny"
+input = [1, 6, 6]
+classes = 10
+normalisation = { mean = [0.2], std = [0.2] }
+layers = [
+  { name = "0", op = "conv", out = 4, padding = 1 },
+  { name = "1", op = "batch_norm" },
+  { name = "2", op = "general_relu", leak = 0.1, sub = 0.4 },
+  { name = "3", op = "flatten" },
+  { name = "4", op = "linear", out = "$classes" },
+]
+)";
+
+// A folder with a data set "halves" (20 and 6 pictures), a network "tiny.toml" and a plan cache of its own.
+class Workplace {
+ public:
+  Workplace() {
+    fs::create_directory(folder_ / "halves");
+    write_part(folder_ / "halves", "train", 20);
+    write_part(folder_ / "halves", "t10k", 6);
+    write_text(folder_ / "tiny.toml", network_text);
+  }
+
+  [[nodiscard]] Outcome run(const std::string& arguments) const {
+    const std::string command = "cd '" + folder_.path().string() + "' && XDG_CACHE_HOME='" +
+                                (folder_ / "cache").string() + "' '" DESCENT_PROGRAM "' " + arguments +
+                                " >stdout.txt 2>stderr.txt";
+    const int status = std::system(command.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(folder_ / "stdout.txt"),
+            read_text(folder_ / "stderr.txt")};
+  }
+  [[nodiscard]] Outcome train(const std::string& arguments) const {
+    return run("train --data halves --model tiny.toml --batch-size 8 --threads 1 " + arguments);
+  }
+
+  [[nodiscard]] fs::path operator/(const std::string& name) const { return folder_ / name; }
+  [[nodiscard]] std::vector<std::string> lines(const std::string& file) const {
+    std::vector<std::string> all;
+    std::string text = read_text(folder_ / file);
+    while (!text.empty()) {
+      const std::size_t end = text.find('\n');
+      all.push_back(text.substr(0, end));
+      text.erase(0, end == std::string::npos ? end : end + 1);
+    }
+    return all;
+  }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+const std::string standard_run = "runs/halves-tiny-adam";
+
+bool holds(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+// One sentence on standard error, in one line, that holds every part; nothing on standard output.
+void check_refused(const Outcome& outcome, const std::vector<std::string>& parts, int code = 2) {
+  BOOST_TEST(outcome.code == code, outcome.code << ": " << outcome.errors);
+  BOOST_TEST(outcome.errors.starts_with("descent: "), outcome.errors);
+  BOOST_TEST(std::count(outcome.errors.begin(), outcome.errors.end(), '\n') == 1, outcome.errors);
+  for (const std::string& part : parts)
+    BOOST_TEST(holds(outcome.errors, part), outcome.errors << " lacks " << part);
+  if (code == 2) BOOST_TEST(outcome.output.empty(), outcome.output);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(cli_train)
+
+BOOST_AUTO_TEST_CASE(a_run_leaves_its_files_in_a_folder_named_after_it) {
+  const Workplace place;
+  const Outcome outcome = place.train("");
+  BOOST_TEST(outcome.code == 0, outcome.errors);
+  BOOST_TEST(holds(outcome.output, standard_run), outcome.output);
+  for (const auto* file :
+       {"config.toml", "metrics.csv", "steps.csv", "model.safetensors", "best.safetensors"}) {
+    BOOST_TEST(fs::is_regular_file(place / standard_run / file), file);
+  }
+  const std::vector<std::string> metrics = place.lines(standard_run + "/metrics.csv");
+  BOOST_REQUIRE(metrics.size() == 3U);
+  BOOST_TEST(metrics[0] ==
+             "epoch,step,lr,train_loss,train_accuracy,valid_loss,valid_accuracy,train_seconds,valid_seconds");
+  BOOST_TEST(metrics[1].starts_with("0,2,0.006,"), metrics[1]);
+  BOOST_TEST(metrics[2].starts_with("1,5,0.006,"), metrics[2]);
+  const std::vector<std::string> steps = place.lines(standard_run + "/steps.csv");
+  BOOST_REQUIRE(steps.size() == 7U);
+  BOOST_TEST(steps[0] == "step,lr,train_loss");
+  BOOST_TEST(steps[1].starts_with("0,0.006,"));
+  BOOST_TEST(steps[6].starts_with("5,0.006,"));
+}
+
+BOOST_AUTO_TEST_CASE(a_second_run_takes_a_folder_of_its_own) {
+  const Workplace place;
+  BOOST_TEST(place.train("--steps 1").code == 0);
+  BOOST_TEST(place.train("--steps 1").code == 0);
+  BOOST_TEST(fs::exists(place / (standard_run + "-2") / "model.safetensors"));
+}
+
+BOOST_AUTO_TEST_CASE(a_config_file_repeats_its_run_step_by_step) {
+  const Workplace place;
+  BOOST_TEST(place
+                 .train("--optimizer momentum --lr 0.3 --momentum 0.8 --weight-decay 0.01 --decay l2 --clip 2 "
+                        "--group '*.bias:decay=0' --seed 9 --init kaiming --out first")
+                 .code == 0);
+  const Outcome outcome = place.run("train --config first/config.toml --out second");
+  BOOST_TEST(outcome.code == 0, outcome.errors);
+  BOOST_TEST(read_text(place / "first/steps.csv") == read_text(place / "second/steps.csv"));
+  BOOST_TEST(read_text(place / "first/config.toml") == read_text(place / "second/config.toml"));
+  BOOST_TEST(read_text(place / "first/model.safetensors") == read_text(place / "second/model.safetensors"));
+}
+
+BOOST_AUTO_TEST_CASE(options_count_more_than_the_config_file) {
+  const Workplace place;
+  BOOST_TEST(place.train("--epochs 1 --lr 0.001 --beta1 0.8 --out first").code == 0);
+  BOOST_TEST(place.run("train --config first/config.toml --lr 0.002 --out second").code == 0);
+  BOOST_TEST(holds(read_text(place / "second/config.toml"), "\nlr = 0.002\n"));
+  BOOST_TEST(holds(read_text(place / "second/config.toml"), "\nbeta1 = 0.8\n"));
+  // Another optimizer starts from its own defaults.
+  const Outcome outcome = place.run("train --config first/config.toml --optimizer sgd --out third");
+  BOOST_TEST(outcome.code == 0, outcome.errors);
+  BOOST_TEST(holds(read_text(place / "third/config.toml"), "\nlr = 0.4\n"));
+}
+
+BOOST_AUTO_TEST_CASE(another_seed_or_no_shuffling_changes_the_steps) {
+  const Workplace place;
+  for (const auto* options : {"--out a", "--seed 1 --out b", "--no-shuffle --out c"}) {
+    BOOST_TEST(place.train(std::string("--epochs 1 ") + options).code == 0);
+  }
+  const std::string first = read_text(place / "a/steps.csv");
+  BOOST_TEST(first != read_text(place / "b/steps.csv"));
+  BOOST_TEST(first != read_text(place / "c/steps.csv"));
+}
+
+BOOST_AUTO_TEST_CASE(steps_cut_a_run_that_still_validates_and_saves) {
+  const Workplace place;
+  BOOST_TEST(place.train("--steps 4 --epochs 9").code == 0);
+  BOOST_TEST(place.lines(standard_run + "/steps.csv").size() == 5U);
+  const std::vector<std::string> metrics = place.lines(standard_run + "/metrics.csv");
+  BOOST_REQUIRE(metrics.size() == 3U);
+  BOOST_TEST(metrics[2].starts_with("1,3,"));
+  BOOST_TEST(fs::exists(place / standard_run / "model.safetensors"));
+}
+
+BOOST_AUTO_TEST_CASE(a_run_goes_on_from_the_weights_of_another) {
+  const Workplace place;
+  BOOST_TEST(place.train("--epochs 1 --out first").code == 0);
+  BOOST_TEST(place.train("--epochs 1 --out second --init-from first/model.safetensors").code == 0);
+  BOOST_TEST(place.lines("first/steps.csv").at(1) != place.lines("second/steps.csv").at(1));
+  BOOST_TEST(place.run("train --config second/config.toml --out third").code == 0);
+  BOOST_TEST(read_text(place / "second/steps.csv") == read_text(place / "third/steps.csv"));
+}
+
+BOOST_AUTO_TEST_CASE(an_older_run_is_overwritten_only_by_force) {
+  const Workplace place;
+  BOOST_TEST(place.train("--steps 1 --out kept").code == 0);
+  const std::string before = read_text(place / "kept/model.safetensors");
+  check_refused(place.train("--steps 2 --out kept"), {"--out", "kept", "--force"});
+  BOOST_TEST(read_text(place / "kept/model.safetensors") == before);
+  BOOST_TEST(place.train("--steps 2 --out kept --force").code == 0);
+  BOOST_TEST(place.lines("kept/steps.csv").size() == 3U);
+  BOOST_TEST(read_text(place / "kept/model.safetensors") != before);
+}
+
+BOOST_AUTO_TEST_CASE(progress_is_a_line_an_epoch_where_there_is_no_terminal_and_can_be_silenced) {
+  const Workplace place;
+  const Outcome outcome = place.train("");
+  BOOST_TEST(std::count(outcome.errors.begin(), outcome.errors.end(), '\n') == 2, outcome.errors);
+  BOOST_TEST(!holds(outcome.errors, "\r"));
+  BOOST_TEST(place.train("--quiet").errors.empty());
+}
+
+BOOST_AUTO_TEST_CASE(explain_prints_the_plan_and_does_not_train) {
+  const Workplace place;
+  const Outcome outcome = place.train("--explain");
+  BOOST_TEST(outcome.code == 0, outcome.errors);
+  for (const auto* part : {"implementation", "GFLOP/s", "training, batch 8", "validation, batch 6"}) {
+    BOOST_TEST(holds(outcome.output, part), part);
+  }
+  BOOST_TEST(!fs::exists(place / "runs"));
+}
+
+BOOST_AUTO_TEST_CASE(unknown_options_and_names_come_with_the_nearest_right_one) {
+  const Workplace place;
+  check_refused(place.run("trian"), {"trian", "'train'"});
+  check_refused(place.run(""), {"verb"});
+  check_refused(place.train("--optimizr sgd"), {"--optimizr", "'--optimizer'"});
+  check_refused(place.train("--batchsize=4"), {"--batchsize", "'--batch-size'"});
+  check_refused(place.train("--optimizer adm"), {"adm", "'adam'"});
+  check_refused(place.train("--model convnt"), {"convnt", "'convnet'"});
+  check_refused(place.train("--data fashion-mnits"), {"fashion-mnits", "'fashion-mnist'"});
+  check_refused(place.train("--decay decupled"), {"--decay", "'decoupled'"});
+  check_refused(place.train("--init kaimng"), {"--init", "'kaiming'"});
+  check_refused(place.train("--device cup"), {"--device", "'cpu'"});
+  check_refused(place.train("--precision f23"), {"--precision", "'f32'"});
+  check_refused(place.train("stray"), {"stray"});
+  BOOST_TEST(!fs::exists(place / "runs"));
+}
+
+BOOST_AUTO_TEST_CASE(an_option_that_an_optimizer_does_not_have_is_refused_with_those_it_has) {
+  const Workplace place;
+  check_refused(place.train("--optimizer sgd --beta1 0.9"), {"--beta1", "'sgd'", "--lr, --weight-decay"});
+  check_refused(place.train("--momentum 0.9"), {"--momentum", "'adam'", "--beta2"});
+}
+
+BOOST_AUTO_TEST_CASE(numbers_out_of_range_are_refused_by_the_options_name) {
+  const Workplace place;
+  for (const std::string option : {"--epochs", "--steps", "--batch-size", "--valid-batch-size", "--threads"}) {
+    for (const auto* value : {"0", "-1", "1.5", "x", "99999999999999999999", "''"}) {
+      check_refused(place.train(option + " " + value), {option});
+    }
+  }
+  for (const auto* value : {"0", "-0.1", "nan", "inf", "1e400", "1e39", "0.1x", "''"}) {
+    check_refused(place.train(std::string("--lr ") + value), {"--lr"});
+    check_refused(place.train(std::string("--clip ") + value), {"--clip"});
+  }
+  check_refused(place.train("--beta1 1"), {"--beta1"});
+  check_refused(place.train("--weight-decay -1"), {"--weight-decay"});
+  check_refused(place.train("--seed -1"), {"--seed"});
+  check_refused(place.train("--seed 9223372036854775808"), {"--seed"});
+  check_refused(place.train("--lr"), {"--lr", "value"});
+  BOOST_TEST(!fs::exists(place / "runs"));
+}
+
+BOOST_AUTO_TEST_CASE(malformed_groups_are_refused) {
+  const Workplace place;
+  for (const auto* group :
+       {"bias", ":decay=0", "'*.bias:'", "'*.bias:decay'", "'*.bias:dekay=0'", "'*.bias:decay=-1'"}) {
+    check_refused(place.train(std::string("--group ") + group), {"--group"});
+  }
+  check_refused(place.train("--group 'nothing.*:decay=0'"), {"nothing.*"});
+}
+
+BOOST_AUTO_TEST_CASE(broken_config_files_are_refused_by_name) {
+  const Workplace place;
+  check_refused(place.run("train --config none.toml"), {"none.toml"});
+  write_text(place / "bad.toml", "epochs = \n");
+  check_refused(place.run("train --config bad.toml"), {"bad.toml", "line 1"});
+  write_text(place / "bad.toml", "epoch = 3\n");
+  check_refused(place.run("train --config bad.toml"), {"bad.toml", "'epoch'", "'epochs'"});
+  write_text(place / "bad.toml", "epochs = [1, 2]\n");
+  check_refused(place.run("train --config bad.toml"), {"bad.toml", "'epochs'"});
+  write_text(place / "bad.toml", "lr = -1.0\n");
+  check_refused(place.run("train --config bad.toml"), {"bad.toml", "'lr'"});
+  write_text(place / "bad.toml", "lr = nan\n");
+  check_refused(place.run("train --config bad.toml"), {"bad.toml", "'lr'"});
+}
+
+BOOST_AUTO_TEST_CASE(bad_data_networks_and_weights_are_refused_before_a_folder_is_made) {
+  const Workplace place;
+  check_refused(place.train("--data nowhere"), {"nowhere"});
+  write_text(place / "odd.toml", std::string(network_text) + "colour = 3\n");
+  check_refused(place.train("--model odd.toml"), {"odd.toml", "colour"});
+  check_refused(place.train("--init-from none.safetensors"), {"none.safetensors"});
+  write_text(place / "short.safetensors", "abc");
+  check_refused(place.train("--init-from short.safetensors"), {"short.safetensors"});
+  check_refused(place.train("--init-from short.safetensors --init kaiming"), {"--init-from", "--init"});
+  check_refused(place.train("--plan none.json"), {"none.json"});
+  write_text(place / "halves/t10k-labels-idx1-ubyte", "");
+  check_refused(place.train(""), {"t10k-labels-idx1-ubyte"});
+  BOOST_TEST(!fs::exists(place / "runs"));
+}
+
+BOOST_AUTO_TEST_CASE(a_folder_that_cannot_be_written_is_found_before_training) {
+  const Workplace place;
+  write_text(place / "file", "");
+  check_refused(place.train("--out file/run"), {"file/run"});
+  check_refused(place.train("--out file"), {"file"});
+}
+
+BOOST_AUTO_TEST_CASE(a_loss_that_is_not_finite_ends_the_run_with_code_1_and_no_weights) {
+  const Workplace place;
+  const Outcome outcome = place.train("--optimizer sgd --lr 1e29 --epochs 20 --quiet");
+  check_refused(outcome, {"not finite", "step"}, 1);
+  BOOST_TEST(!fs::exists(place / "runs/halves-tiny-sgd/model.safetensors"));
+}
+
+BOOST_AUTO_TEST_CASE(help_shows_defaults_and_exit_codes) {
+  const Workplace place;
+  const Outcome program = place.run("--help");
+  BOOST_TEST(program.code == 0);
+  BOOST_TEST(holds(program.output, "Exit codes"), program.output);
+  const Outcome train = place.run("train --help");
+  BOOST_TEST(train.code == 0);
+  for (const auto* part : {"--batch-size N", "default: 1024", "default: adam)", "adam 0.006",
+                           "runs/<data>-<model>-<optimizer>[-N]"}) {
+    BOOST_TEST(holds(train.output, part), part);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(an_interrupted_run_finishes_its_step_and_saves) {
+  const Workplace place;
+  // The program replaces the shell, so that the signal meets it; the run would last for hours.
+  const Outcome outcome = place.run("--version");
+  BOOST_TEST(outcome.code == 0);
+  const std::string script =
+      "cd '" + (place / "").string() +
+      "' && '" DESCENT_PROGRAM
+      "' train --data halves --model tiny.toml --batch-size 8 --epochs 100000000 --threads 1 "
+      "--out cut >/dev/null 2>stderr.txt & pid=$!; "
+      "while ! [ -s '" +
+      (place / "cut/model.safetensors").string() +
+      "' ] && kill -0 $pid; do sleep 0.05; done; kill -TERM $pid; wait $pid";
+  const int status = std::system(script.c_str());
+  BOOST_TEST((WIFEXITED(status) ? WEXITSTATUS(status) : -1) == 128 + 15);
+  BOOST_TEST(holds(read_text(place / "stderr.txt"), "ended by signal 15"));
+  BOOST_TEST(fs::exists(place / "cut/model.safetensors"));
+}
+
+BOOST_AUTO_TEST_CASE(doctor_says_what_it_finds) {
+  const Workplace place;
+  const Outcome outcome = place.run("doctor");
+  BOOST_TEST(outcome.code == 0, outcome.errors);
+  for (const auto* part : {"processor", "cores", "oneDNN", "plan cache", "device cpu", "fashion-mnist"}) {
+    BOOST_TEST(holds(outcome.output, part), part);
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
