@@ -1,17 +1,15 @@
 // The CPU's optimizer pass itself: blocks, ranges and threads; the formulas are tested for every device.
 #include "cpu/update.h"
 
-#include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
 #include <cmath>
 #include <limits>
+#include <string_view>
 #include <vector>
 
 namespace descent::test {
 namespace {
-
-namespace data = boost::unit_test::data;
 
 // Buffers with numbers of all sizes.
 struct Flat {
@@ -79,49 +77,60 @@ const std::vector<UpdateRange> some_ranges = {
 
 BOOST_AUTO_TEST_SUITE(update_flat)
 
-BOOST_DATA_TEST_CASE(every_rule_follows_the_frame_in_double, data::make(optimizer_names()), optimizer_name) {
-  const Optimizer optimizer = make_optimizer(optimizer_name);
-  for (const std::size_t count : {1UL, 15UL, 17UL, 4096UL, 4097UL, 50001UL}) {
-    const std::vector<UpdateRange> whole = {{0, count, 1, 1}};
-    for (const Decay decay : {Decay::decoupled, Decay::l2}) {
-      for (const double clip : {0.0, 0.3}) {
-        const UpdateRequest request{optimizer, whole, 0.01, 0.05, decay, clip};
-        Flat actual(count, slots(optimizer));
-        Flat expected = actual;
-        descent::update_flat({2}, actual.buffers(3), request);
-        expected_update(optimizer, expected, request, 3);
-        check_near(actual.values, expected.values);
-        check_near(actual.state, expected.state);
+BOOST_AUTO_TEST_CASE(every_rule_follows_the_frame_in_double) {
+  for (const std::string_view optimizer_name : optimizer_names()) {
+    BOOST_TEST_CONTEXT(optimizer_name) {
+      const Optimizer optimizer = make_optimizer(optimizer_name);
+      for (const std::size_t count : {1UL, 15UL, 17UL, 4096UL, 4097UL, 50001UL}) {
+        const std::vector<UpdateRange> whole = {{0, count, 1, 1}};
+        for (const Decay decay : {Decay::decoupled, Decay::l2}) {
+          for (const double clip : {0.0, 0.3}) {
+            const UpdateRequest request{optimizer, whole, 0.01, 0.05, decay, clip};
+            Flat actual(count, slots(optimizer));
+            Flat expected = actual;
+            descent::update_flat({2}, actual.buffers(3), request);
+            expected_update(optimizer, expected, request, 3);
+            check_near(actual.values, expected.values);
+            check_near(actual.state, expected.state);
+          }
+        }
       }
     }
   }
 }
 
-BOOST_DATA_TEST_CASE(ranges_have_their_own_rate_and_decay_and_the_rest_stays, data::make(optimizer_names()),
-                     optimizer_name) {
-  const Optimizer optimizer = make_optimizer(optimizer_name);
-  const UpdateRequest request{optimizer, some_ranges, 0.01, 0.05, Decay::decoupled, 0};
-  const Flat before(22400, slots(optimizer));
-  Flat actual = before;
-  Flat expected = before;
-  descent::update_flat({2}, actual.buffers(2), request);
-  expected_update(optimizer, expected, request, 2);
-  check_near(actual.values, expected.values);
-  for (const std::size_t i : {17UL, 31UL, 47UL, 9999UL, 22345UL, 22399UL}) {
-    BOOST_TEST(actual.values[i] == before.values[i]);
+BOOST_AUTO_TEST_CASE(ranges_have_their_own_rate_and_decay_and_the_rest_stays) {
+  for (const std::string_view optimizer_name : optimizer_names()) {
+    BOOST_TEST_CONTEXT(optimizer_name) {
+      const Optimizer optimizer = make_optimizer(optimizer_name);
+      const UpdateRequest request{optimizer, some_ranges, 0.01, 0.05, Decay::decoupled, 0};
+      const Flat before(22400, slots(optimizer));
+      Flat actual = before;
+      Flat expected = before;
+      descent::update_flat({2}, actual.buffers(2), request);
+      expected_update(optimizer, expected, request, 2);
+      check_near(actual.values, expected.values);
+      for (const std::size_t i : {17UL, 31UL, 47UL, 9999UL, 22345UL, 22399UL}) {
+        BOOST_TEST(actual.values[i] == before.values[i]);
+      }
+      for (std::size_t i = 10000; i < 22345; ++i) BOOST_REQUIRE_EQUAL(actual.values[i], before.values[i]);
+    }
   }
-  for (std::size_t i = 10000; i < 22345; ++i) BOOST_REQUIRE_EQUAL(actual.values[i], before.values[i]);
 }
 
-BOOST_DATA_TEST_CASE(the_number_of_threads_changes_no_bit, data::make(optimizer_names()), optimizer_name) {
-  const Optimizer optimizer = make_optimizer(optimizer_name);
-  const UpdateRequest request{optimizer, some_ranges, 0.01, 0.05, Decay::l2, 0.7};
-  Flat one(22400, slots(optimizer));
-  descent::update_flat({1}, one.buffers(1), request);
-  for (const int threads : {2, 3, 8}) {
-    Flat several(22400, slots(optimizer));
-    descent::update_flat({threads}, several.buffers(1), request);
-    BOOST_TEST((several.values == one.values && several.state == one.state));
+BOOST_AUTO_TEST_CASE(the_number_of_threads_changes_no_bit) {
+  for (const std::string_view optimizer_name : optimizer_names()) {
+    BOOST_TEST_CONTEXT(optimizer_name) {
+      const Optimizer optimizer = make_optimizer(optimizer_name);
+      const UpdateRequest request{optimizer, some_ranges, 0.01, 0.05, Decay::l2, 0.7};
+      Flat one(22400, slots(optimizer));
+      descent::update_flat({1}, one.buffers(1), request);
+      for (const int threads : {2, 3, 8}) {
+        Flat several(22400, slots(optimizer));
+        descent::update_flat({threads}, several.buffers(1), request);
+        BOOST_TEST((several.values == one.values && several.state == one.state));
+      }
+    }
   }
 }
 
