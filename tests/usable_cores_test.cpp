@@ -137,7 +137,7 @@ BOOST_AUTO_TEST_CASE(v1_quota_comes_from_the_cpu_controller) {
 BOOST_AUTO_TEST_CASE(the_cpuset_controller_is_not_the_cpu_controller) {
   FakeRoot root;
   root.file("proc/self/mountinfo", "33 24 0:29 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n");
-  root.file("proc/self/cgroup", "4:cpuset:/\n");
+  root.file("proc/self/cgroup", "4:cpuset:/\n5:cpu:/\n");
   root.file("sys/fs/cgroup/cpuset/cpu.cfs_quota_us", "100000\n");
   root.file("sys/fs/cgroup/cpuset/cpu.cfs_period_us", "100000\n");
   BOOST_TEST(!root.cores().has_value());
