@@ -191,6 +191,17 @@ BOOST_AUTO_TEST_CASE(a_png_with_a_wrong_checksum_is_refused) {
       [](const Error& error) { return std::string(error.what()).find("checksum") != std::string::npos; });
 }
 
+BOOST_AUTO_TEST_CASE(a_jpeg_whose_huffman_table_has_too_many_codes_is_refused) {
+  std::string jpeg = read_bytes(fixtures / "rgb_37x23.jpg");
+  const std::size_t table = jpeg.find("\xff\xc4");
+  BOOST_REQUIRE(table != std::string::npos);
+  jpeg.replace(table + 5, 2, "\xff\xff");
+  BOOST_CHECK_EXCEPTION(
+      (void)descent::decode_picture(bytes_of(jpeg), "table.jpg"), Error, [](const Error& error) {
+        return std::string(error.what()).find("Huffman table is damaged") != std::string::npos;
+      });
+}
+
 BOOST_AUTO_TEST_CASE(a_png_that_inflates_to_more_than_its_size_is_refused) {
   refuses("bomb_1x1.png", "more data than its size allows");
 }

@@ -148,12 +148,25 @@ void check_png(Bytes bytes, const std::string& source) {
 
 constexpr std::uint8_t jpeg_end = 0xd9;
 constexpr std::uint8_t jpeg_scan = 0xda;
+constexpr std::uint8_t jpeg_huffman_tables = 0xc4;
 
 bool is_frame(std::uint8_t marker) {  // SOF0 … SOF15 without DHT, JPG, DAC
   return marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
 }
 bool stands_alone(std::uint8_t marker) {
   return marker == 0x01 || (marker >= 0xd0 && marker <= 0xd8);
+}
+
+// Code lengths of up to 256 symbols a table: decoders before 2023 write past their table where there are more.
+void check_huffman_tables(Bytes segment, const std::string& source) {
+  constexpr std::size_t head = 17;  // class and number, then how many codes there are of each length 1 … 16
+  while (!segment.empty()) {
+    if (segment.size() < head) fail(source, "a Huffman table is damaged");
+    std::size_t symbols = 0;
+    for (const std::uint8_t count : segment.subspan(1, head - 1)) symbols += count;
+    if (symbols > 256 || symbols > segment.size() - head) fail(source, "a Huffman table is damaged");
+    segment = segment.subspan(head + symbols);
+  }
 }
 
 // Walks the markers to the end marker; within a scan, FF 00 is data and FF D0 … D7 are restarts.
@@ -177,6 +190,7 @@ void check_jpeg(Bytes bytes, const std::string& source) {
       check_dimensions((bytes[at + 5] << 8) | bytes[at + 6], (bytes[at + 3] << 8) | bytes[at + 4], source);
       frame_seen = true;
     }
+    if (marker == jpeg_huffman_tables) check_huffman_tables(bytes.subspan(at + 2, length - 2), source);
     scan_seen = scan_seen || marker == jpeg_scan;
     at += length;
   }
