@@ -1,0 +1,85 @@
+#include "compare.h"
+
+#include <boost/test/unit_test.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+namespace descent::test {
+
+namespace {
+
+// Not-a-number counts as infinitely wrong.
+double difference(std::span<const float> a, std::span<const float> b) {
+  double worst = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double error = std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i]));
+    if (!(error <= worst)) worst = std::isnan(error) ? HUGE_VAL : error;
+  }
+  return worst;
+}
+
+void check_gradients(const Outcome& actual, const Outcome& expected, const ParameterLayout& layout,
+                     double tolerated) {
+  const std::vector<double> gradients(expected.gradients.begin(), expected.gradients.end());
+  for (const ParameterEntry& entry : layout.trained) {
+    const auto part = [&](const std::vector<float>& flat) {
+      return std::span(flat).subspan(entry.offset, entry.elements());
+    };
+    check_near("gradient of " + entry.name, part(actual.gradients), part(expected.gradients),
+               gradient_scale(gradients, layout, entry), tolerated);
+  }
+}
+
+void check_statistics(const Outcome& actual, const Outcome& expected, const ParameterLayout& layout,
+                      double tolerated) {
+  for (const ParameterEntry& entry : layout.statistics) {
+    const auto part = [&](const std::vector<float>& flat) {
+      return std::span(flat).subspan(entry.offset, entry.elements());
+    };
+    check_near(entry.name, part(actual.statistics), part(expected.statistics),
+               largest(part(expected.statistics)), tolerated);
+  }
+}
+
+}  // namespace
+
+std::vector<std::unique_ptr<Device>> devices(int threads) {
+  std::vector<std::unique_ptr<Device>> all;
+  for (const std::string& name : device_names()) {
+    DeviceOptions options;
+    options.threads = threads;
+    options.use_plan_cache = false;
+    options.measure = false;
+    all.push_back(make_device(name, options));
+  }
+  return all;
+}
+
+double largest(std::span<const float> values) {
+  double magnitude = 0;
+  for (const float value : values) magnitude = std::max(magnitude, std::abs(static_cast<double>(value)));
+  return magnitude;
+}
+
+void check_near(const std::string& what, std::span<const float> actual, std::span<const float> expected,
+                double scale, double tolerated) {
+  BOOST_TEST_CONTEXT(what) {
+    BOOST_TEST_REQUIRE(actual.size() == expected.size());
+    BOOST_TEST(difference(actual, expected) <= tolerated * scale);
+  }
+}
+
+void check_outcome(const Outcome& actual, const Outcome& expected, const ParameterLayout& layout, double value,
+                   double gradient) {
+  check_near("output", actual.output, expected.output, largest(expected.output), value);
+  check_near("loss rows", actual.loss_rows, expected.loss_rows, std::max(1.0, largest(expected.loss_rows)),
+             value);
+  BOOST_TEST(actual.result.correct == expected.result.correct);
+  check_near("input gradient", actual.input_gradient, expected.input_gradient, largest(expected.input_gradient),
+             gradient);
+  check_statistics(actual, expected, layout, value);
+  if (!expected.gradients.empty()) check_gradients(actual, expected, layout, gradient);
+}
+
+}  // namespace descent::test
