@@ -20,7 +20,7 @@ inline Tolerance tolerance(DType type) {
     case DType::f64:
       return {1e-12, 1e-12, 1e-11};
     case DType::f32:
-      return {3e-6, 1e-5, 1e-4};
+      return {3e-6, 1e-5, 5e-5};
     default:
       throw std::logic_error("no tolerance is stated for this element type");
   }
