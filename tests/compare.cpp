@@ -1,5 +1,8 @@
 #include "compare.h"
 
+#include "cpu/device.h"
+#include "cpu/layouts.h"
+
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
@@ -42,17 +45,31 @@ void check_statistics(const Outcome& actual, const Outcome& expected, const Para
   }
 }
 
+DeviceOptions options(int threads) {
+  DeviceOptions by_rule;
+  by_rule.threads = threads;
+  by_rule.use_plan_cache = false;
+  by_rule.measure = false;
+  return by_rule;
+}
+
 }  // namespace
 
-std::vector<std::unique_ptr<Device>> devices(int threads) {
-  std::vector<std::unique_ptr<Device>> all;
-  for (const std::string& name : device_names()) {
-    DeviceOptions options;
-    options.threads = threads;
-    options.use_plan_cache = false;
-    options.measure = false;
-    all.push_back(make_device(name, options));
-  }
+std::vector<TestedDevice> devices(int threads) {
+  std::vector<TestedDevice> all;
+  for (const std::string& name : device_names()) all.push_back({name, make_device(name, options(threads))});
+  return all;
+}
+
+std::vector<TestedDevice> devices_with_all_choices(int threads) {
+  std::vector<TestedDevice> all = devices(threads);
+  const auto add_cpu = [&](std::string_view choice, const CpuChoices& choices) {
+    all.push_back({"cpu, " + std::string(choice), std::make_unique<CpuDevice>(options(threads), choices)});
+  };
+  for (const Layout layout : {nchw, nhwc, nchw8c, nchw16c}) add_cpu(layout_name(layout), {layout, true});
+  add_cpu("own loops", {std::nullopt, false});
+  add_cpu("own loops in nhwc", {nhwc, false});
+  add_cpu("own loops in nChw8c", {nchw8c, false});
   return all;
 }
 

@@ -11,9 +11,18 @@
 
 namespace descent::test {
 
+// A device with what tells it from others of its name: "cpu", "cpu, nhwc", "cpu, own loops".
+struct TestedDevice {
+  std::string name;
+  std::unique_ptr<Device> device;
+};
+
 // Every device of this machine with choices by rule, not by timing. New ones at each call: nothing that
 // one test leaves behind can help another.
-[[nodiscard]] std::vector<std::unique_ptr<Device>> devices(int threads = 2);
+[[nodiscard]] std::vector<TestedDevice> devices(int threads = 2);
+// The same, and beside each the choices that it did not make: every layout, and its loops where it would
+// take a library's code.
+[[nodiscard]] std::vector<TestedDevice> devices_with_all_choices(int threads = 2);
 
 [[nodiscard]] double largest(std::span<const float> values);  // magnitude
 

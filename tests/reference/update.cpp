@@ -8,19 +8,11 @@ namespace descent::reference {
 
 namespace {
 
-// A range at rate 0 is frozen: neither it nor its state moves, and its gradients do not count.
-bool moves(const UpdateRange& range) {
-  return range.rate_factor != 0;
-}
-
 // torch.nn.utils.clip_grad_norm_'s idea: one factor for all gradients, at most 1.
-double clip_factor(std::span<const double> gradients, std::span<const UpdateRange> ranges, double limit) {
+double clip_factor(std::span<const double> gradients, double limit) {
   if (limit <= 0) return 1;
   double squares = 0;
-  for (const UpdateRange& range : ranges) {
-    if (!moves(range)) continue;
-    for (const double g : gradients.subspan(range.begin, range.end - range.begin)) squares += g * g;
-  }
+  for (const double g : gradients) squares += g * g;
   const double norm = std::sqrt(squares);
   return norm > limit ? limit / norm : 1;
 }
@@ -50,12 +42,11 @@ void ReferenceDevice::update(ParameterStore& store, OptimizerState& state, const
   const std::size_t count = store.layout().trained_elements;
   const std::span<double> values = doubles(store.values()).first(count);
   const std::span<const double> gradients = doubles(store.gradients()).first(count);
-  const double scale = clip_factor(gradients, request.ranges, request.clip_norm);
+  const double scale = clip_factor(gradients, request.clip_norm);
   std::visit(
       [&](const auto& rule) {
         for (const UpdateRange& range : request.ranges)
-          if (moves(range))
-            update_range(rule, range, request, state.step, scale, values, gradients, doubles(state.values()));
+          update_range(rule, range, request, state.step, scale, values, gradients, doubles(state.values()));
       },
       request.optimizer);
   store.mark_changed();
