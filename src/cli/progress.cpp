@@ -70,10 +70,13 @@ void Progress::draw(const FitState& state) {
   const std::int64_t total = state.training ? train_pictures_ : valid_pictures_;
   const double done =
       static_cast<double>(state.running.pictures) / static_cast<double>(std::max<std::int64_t>(total, 1));
-  const std::string left = train_cost_ > 0 ? clock_text(seconds_left(state)) + " left" : std::string();
-  fmt::print(stderr, "\r\033[K{} {:>2}/{} {} {:3.0f} %  loss {:.3f}  {:.0f} images/s  {}",
-             state.training ? "train" : "valid", state.epoch + 1, state.settings.epochs, bar(done), 100 * done,
-             state.running.loss, rate(state.running), left);
+  std::string line = fmt::format("{} {:>2}/{} {} {:3.0f} %", state.training ? "train" : "valid",
+                                 state.epoch + 1, state.settings.epochs, bar(done), 100 * done);
+  if (state.running.pictures > 0) {
+    line += fmt::format("  loss {:.3f}  {:.0f} images/s", state.running.loss, rate(state.running));
+  }
+  if (train_cost_ > 0) line += fmt::format("  {} left", clock_text(seconds_left(state)));
+  fmt::print(stderr, "\r\033[K{}", line);
   std::fflush(stderr);
   drawn_ = true;
   last_drawn_ = Clock::now();
