@@ -2,7 +2,11 @@
 // each value is read once and written once. Bound by memory: a parameter costs 12 bytes with plain SGD
 // (read w and g, write w), 20 with one slot of state, 28 with two; arithmetic, a division and a root for
 // the Adam family, hides behind them.
-// Clipping reads the gradients once more beforehand (4 bytes a parameter).
+// Measured on 25 M parameters with 2 threads of a Zen 5 (processor time of each thread, the least of 60 passes,
+// other work on the machine), counting those bytes: SGD 70 GB/s, momentum 100, Adam 110, Adam2 103. A plain
+// copy loop beside them moved 82 GB/s (8 bytes an element; it also has to fetch the lines that it overwrites,
+// which a pass in place does not), so SGD runs at 0.86 of it and the others at 1.2 to 1.4. Clipping reads the
+// gradients once more beforehand (4 bytes a parameter).
 #include "cpu/update.h"
 
 #include "cpu/parallel.h"
