@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 #include <utility>
 
 namespace descent {
@@ -28,7 +29,43 @@ class Chooser {
     find_chains();
   }
 
+  // From each start that puts one layout wherever it can go: where branches meet, one start alone may end in
+  // an assignment that no single chain can leave.
   std::vector<std::size_t> choose() {
+    std::vector<std::size_t> best;
+    double best_cost = std::numeric_limits<double>::infinity();
+    for (const Layout layout : layouts_on_offer()) {
+      start_from(layout);
+      const double cost = descend();
+      if (cost < best_cost) {
+        best_cost = cost;
+        best = chosen_;
+      }
+    }
+    return best;
+  }
+
+ private:
+  [[nodiscard]] std::set<Layout> layouts_on_offer() const {
+    std::set<Layout> layouts;
+    for (const auto& of_unit : candidates_) {
+      for (const UnitCandidate& candidate : of_unit) layouts.insert(candidate.output);
+    }
+    return layouts;
+  }
+
+  void start_from(Layout layout) {
+    for (std::size_t unit = 0; unit < chosen_.size(); ++unit) {
+      const auto& of_unit = candidates_[unit];
+      const auto found = std::find_if(of_unit.begin(), of_unit.end(), [&](const UnitCandidate& candidate) {
+        return candidate.output == layout && candidate.inputs.front() == layout;
+      });
+      chosen_[unit] = found == of_unit.end() ? 0 : static_cast<std::size_t>(found - of_unit.begin());
+    }
+  }
+
+  // Improves chain by chain until a sweep gains nothing; returns the cost.
+  double descend() {
     constexpr int most_sweeps = 10;
     double cost = total();
     for (int sweep = 0; sweep < most_sweeps; ++sweep) {
@@ -37,10 +74,9 @@ class Chooser {
       if (improved >= cost) break;
       cost = improved;
     }
-    return chosen_;
+    return cost;
   }
 
- private:
   void find_edges(std::span<const KernelRequest> requests) {
     std::vector<std::size_t> producer;  // unit of each value
     for (std::size_t unit = 0; unit < requests.size(); ++unit) {
