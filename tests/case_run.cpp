@@ -114,9 +114,10 @@ void poison(Device& device, void* to, DType type, std::size_t count) {
   device.upload(to, type, nothing);
 }
 
-CaseRun::CaseRun(Device& device, const OpCase& row)
+CaseRun::CaseRun(Device& device, const OpCase& row, bool input_gradient)
     : device_(device),
       row_(row),
+      input_gradient_(input_gradient && row.mode == Mode::train),
       store_(device, parameter_layout(row.network), row.mode == Mode::train),
       values_(case_values(row, store_.layout())),
       context_{row.seed, 3, 7 * row.seed} {
@@ -124,7 +125,7 @@ CaseRun::CaseRun(Device& device, const OpCase& row)
   request.mode = row.mode;
   request.batch = row.batch;
   request.loss = row.loss;
-  request.input_gradient = row.mode == Mode::train;
+  request.input_gradient = input_gradient_;
   restore_parameters();
   plan_ = device.prepare(row.network, request, store_);
   const std::size_t element = size_of(device.parameter_type());
@@ -172,8 +173,10 @@ Outcome CaseRun::step() {
   outcome.statistics = store_.download().statistics;
   if (row_.mode == Mode::infer) return outcome;
   backward();
-  outcome.input_gradient.resize(values_.input.size());
-  plan_->read(Plan::Port::input_gradient, outcome.input_gradient);
+  if (input_gradient_) {
+    outcome.input_gradient.resize(values_.input.size());
+    plan_->read(Plan::Port::input_gradient, outcome.input_gradient);
+  }
   outcome.gradients = store_.download_gradients();
   return outcome;
 }

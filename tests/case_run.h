@@ -36,7 +36,7 @@ struct Outcome {
 class CaseRun {
  public:
   // Everything that the plan may not rely on is not-a-number: its workspace and the gradients.
-  CaseRun(Device& device, const OpCase& row);
+  CaseRun(Device& device, const OpCase& row, bool input_gradient = true);
 
   // One forward and, in training, one backward, from the row's parameters and statistics.
   [[nodiscard]] Outcome step();
@@ -54,6 +54,7 @@ class CaseRun {
  private:
   Device& device_;
   const OpCase& row_;
+  bool input_gradient_;
   ParameterStore store_;
   std::unique_ptr<Plan> plan_;
   Buffer workspace_;

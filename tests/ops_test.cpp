@@ -68,6 +68,24 @@ BOOST_DATA_TEST_CASE(a_new_device_gives_the_same_bits, data::make(operations()),
   }
 }
 
+// As in training, where nobody wants the pictures' gradient.
+BOOST_DATA_TEST_CASE(parameters_get_the_same_gradients_without_the_inputs, data::make(operations()),
+                     operation) {
+  for (const auto& [name, device] : devices()) {
+    for (const OpCase* row : op_cases_of(operation)) {
+      if (row->mode == Mode::infer) continue;
+      BOOST_TEST_CONTEXT(name << ": " << row->name) {
+        CaseRun with(*device, *row);
+        Outcome expected = with.step();
+        expected.input_gradient.clear();
+        CaseRun without(*device, *row, false);
+        const Tolerance tolerated = tolerance(device->parameter_type());
+        check_outcome(without.step(), expected, with.store().layout(), tolerated.value, tolerated.gradient);
+      }
+    }
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace descent::test
