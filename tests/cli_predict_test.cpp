@@ -345,7 +345,9 @@ BOOST_AUTO_TEST_CASE(eval_measures_loss_and_accuracy_of_the_validation_pictures)
   const std::string labels{'\0', '\x03', '\x09', '\x03', '\x01', '\x09'};
   for (const std::string part : {"train", "t10k"}) {
     write_text(data / (part + "-images-idx3-ubyte"), idx_file({6, 28, 28}, pictures));
-    write_text(data / (part + "-labels-idx1-ubyte"), idx_file({6}, labels));
+    const std::string own =
+        part == "train" ? std::string(labels.rbegin(), labels.rend()) : labels;  // what must not be measured
+    write_text(data / (part + "-labels-idx1-ubyte"), idx_file({6}, own));
   }
   reference::ReferenceDevice device;
   const auto answers =
