@@ -163,7 +163,7 @@ class Device {
 
 struct DeviceOptions {
   int threads = 0;                  // 0: what affinity and the cgroup's quota really give
-  std::filesystem::path plan_file;  // measured choices to repeat; empty: the user's plan cache
+  std::filesystem::path plan_file{};  // measured choices to repeat; empty: the user's plan cache
   bool use_plan_cache = true;       // false: neither read nor write the cache
   bool measure = true;              // false: choose layouts by rule, not by timing (tests)
 };

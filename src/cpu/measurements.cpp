@@ -8,9 +8,10 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <cmath>
+#include <chrono>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <thread>
 #include <utility>
 
 namespace descent {
@@ -50,7 +51,13 @@ std::string print(const std::string& machine, const std::map<std::string, double
 
 Measurements::Lock::Lock(const fs::path& file)
     : descriptor_(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
-  if (descriptor_ >= 0) ::flock(descriptor_, LOCK_EX);
+  // Bounded: who holds the lock may hang, and all that waiting buys is a quieter machine.
+  constexpr auto pause = std::chrono::milliseconds(20);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  while (descriptor_ >= 0 && ::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+    if (std::chrono::steady_clock::now() > deadline) break;
+    std::this_thread::sleep_for(pause);
+  }
 }
 
 Measurements::Lock::Lock(Lock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
