@@ -113,7 +113,7 @@ const std::vector<Tuner::Timed>& Tuner::conv_times(const ConvProblem& problem, D
     for (; choice.implementation < most_implementations; ++choice.implementation) {
       auto part = ConvPart::make(onednn_, problem, direction, choice);
       if (!part) continue;
-      double seconds = static_cast<double>(times.size());
+      auto seconds = static_cast<double>(times.size());
       if (measurements_ != nullptr) {
         const std::string full = fmt::format("{} {} to {} {}", key, layout_name(choice.source),
                                              layout_name(choice.destination), part->implementation());
