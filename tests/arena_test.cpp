@@ -35,6 +35,8 @@ BOOST_AUTO_TEST_CASE(a_chain_needs_only_its_two_largest_neighbours) {
   BOOST_TEST(plan_arena(chain).bytes == 1280U);
 }
 
-BOOST_AUTO_TEST_CASE(nothing_needs_nothing) { BOOST_TEST(plan_arena({}).bytes == 0U); }
+BOOST_AUTO_TEST_CASE(nothing_needs_nothing) {
+  BOOST_TEST(plan_arena({}).bytes == 0U);
+}
 
 BOOST_AUTO_TEST_SUITE_END()

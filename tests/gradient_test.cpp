@@ -110,7 +110,7 @@ std::size_t sample_count(const OpCase& row) {
   for (const Layer& layer : row.network.layers)
     work += row.batch * (multiply_accumulates(layer.op, layer.input, layer.output) + layer.output.elements());
   constexpr std::int64_t budget = 4'000'000;
-  return static_cast<std::size_t>(std::clamp<std::int64_t>(budget / work, 6, 40));
+  return static_cast<std::size_t>(std::clamp<std::int64_t>(budget / std::max<std::int64_t>(work, 1), 6, 40));
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ class NetworkBuilder {
   }
 
   // Reads the value added last (at first the network's input). Returns the layer's output.
-  ValueId add(Op op) { return add(std::move(op), {network_.layers.size()}); }
+  ValueId add(Op op) { return add(op, {network_.layers.size()}); }
   ValueId add(Op op, std::vector<ValueId> inputs) {
     std::vector<Shape> shapes;
     for (const ValueId input : inputs) shapes.push_back(network_.shape(input));
@@ -27,7 +27,7 @@ class NetworkBuilder {
     layer.name = std::to_string(network_.layers.size());
     layer.input = shapes.front();
     layer.output = infer_output(op, shapes);
-    layer.op = std::move(op);
+    layer.op = op;
     layer.inputs = std::move(inputs);
     network_.layers.push_back(std::move(layer));
     return network_.layers.size();

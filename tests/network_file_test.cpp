@@ -227,7 +227,7 @@ BOOST_AUTO_TEST_CASE(what_the_head_lacks_or_misspells_is_named) {
 BOOST_AUTO_TEST_CASE(text_that_is_not_toml_is_refused_with_its_line) {
   BOOST_TEST(refused("name = \"small\"\ninput = [3, 8\n", {"line 2", "TOML"}));
   BOOST_TEST(refused("name = \"small\"\nname = \"again\"\n", {"line 2", "TOML"}));
-  BOOST_TEST(refused("\xff\xfe\x00", {"TOML"}));
+  BOOST_TEST(refused("\xff\xfe", {"TOML"}));
 }
 
 BOOST_AUTO_TEST_CASE(an_unknown_key_or_operation_or_block_names_the_nearest) {

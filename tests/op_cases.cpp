@@ -435,9 +435,9 @@ std::vector<OpCase> make_table() {
   return std::move(table).rows();
 }
 
-template <std::size_t... I>
-std::vector<std::string_view> names_of(std::index_sequence<I...> /*alternatives*/) {
-  return {std::variant_alternative_t<I, Op>::name...};
+template <std::size_t... index>
+std::vector<std::string_view> names_of(std::index_sequence<index...> /*alternatives*/) {
+  return {std::variant_alternative_t<index, Op>::name...};
 }
 
 }  // namespace

@@ -162,10 +162,10 @@ class Device {
 };
 
 struct DeviceOptions {
-  int threads = 0;                  // 0: what affinity and the cgroup's quota really give
+  int threads = 0;                    // 0: what affinity and the cgroup's quota really give
   std::filesystem::path plan_file{};  // measured choices to repeat; empty: the user's plan cache
-  bool use_plan_cache = true;       // false: neither read nor write the cache
-  bool measure = true;              // false: choose layouts by rule, not by timing (tests)
+  bool use_plan_cache = true;         // false: neither read nor write the cache
+  bool measure = true;                // false: choose layouts by rule, not by timing (tests)
 };
 
 // "cpu". Throws Error with the nearest name, or one sentence on what the device lacks.

@@ -25,9 +25,8 @@ if(TARGET descent_cli)
   set_target_properties(descent_cli PROPERTIES INSTALL_RPATH "$ORIGIN/../lib")
   install(TARGETS descent_cli RUNTIME DESTINATION bin)
 endif()
-if(EXISTS ${CMAKE_SOURCE_DIR}/datasets)
-  install(DIRECTORY datasets DESTINATION share/descent)
-endif()
+install(DIRECTORY datasets DESTINATION share/descent)
+install(PROGRAMS tools/get_dataset DESTINATION share/descent/tools)
 
 set(package_folder lib/cmake/descent)
 configure_package_config_file(src/cmake/descentConfig.cmake.in ${CMAKE_BINARY_DIR}/generated/descentConfig.cmake

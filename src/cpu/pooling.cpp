@@ -182,7 +182,7 @@ class PoolKernel : public LoopKernel {
 
     const auto read = static_cast<double>(request.inputs[0].bytes());
     const auto written = static_cast<double>(request.output.bytes());
-    const double flops =
+    const auto flops =
         static_cast<double>(request.output.shape.elements() * op.kernel.height * op.kernel.width);
     forward_report_ = report(request, "forward", layout, flops, read + written);
     if (wants_gradient(request)) backward_report_ = report(request, "backward", layout, flops, read + written);

@@ -175,7 +175,7 @@ DataSet load_picture_folder(const fs::path& folder, const Shape& input, std::uin
   }
   DataSet set;
   set.classes = names_of(classes);
-  const std::uint64_t each = static_cast<std::uint64_t>(input.elements());
+  const auto each = static_cast<std::uint64_t>(input.elements());
   const std::uint64_t taken_by_valid = files.valid.files.size() * each;
   set.valid = read_all(std::move(files.valid), input, folder, most_bytes);
   set.train = read_all(std::move(files.train), input, folder, most_bytes - taken_by_valid);

@@ -45,8 +45,8 @@ struct FirstValues {
   Initialisation initialisation;
 
   void operator()(const Conv& conv) const {
-    const std::int64_t taps = conv.kernel.height * conv.kernel.width;
-    const auto fan_in = static_cast<double>(input[0] / conv.groups * taps);
+    const std::int64_t read_channels = input[0] / conv.groups;
+    const auto fan_in = static_cast<double>(read_channels * conv.kernel.height * conv.kernel.width);
     if (initialisation == Initialisation::kaiming && !is_bias(entry)) {
       fill_normal(values, key, std::sqrt(2.0 / ((1.0 + kaiming_leak * kaiming_leak) * fan_in)));
     } else {

@@ -101,15 +101,15 @@ struct Row {
 };
 
 // Every operation that a file may name. The loss is not among them: training adds it.
-template <std::size_t... Index>
-std::vector<Row> rows(std::index_sequence<Index...> /*all*/) {
+template <std::size_t... index>
+std::vector<Row> rows(std::index_sequence<index...> /*all*/) {
   std::vector<Row> table;
   const auto append = [&table]<class Operation>(std::type_identity<Operation> /*tag*/) {
     if constexpr (!std::is_same_v<Operation, SoftmaxCrossEntropy>) {
       table.push_back({Operation::name, read_fields<Operation>});
     }
   };
-  (append(std::type_identity<std::variant_alternative_t<Index, Op>>{}), ...);
+  (append(std::type_identity<std::variant_alternative_t<index, Op>>{}), ...);
   return table;
 }
 
