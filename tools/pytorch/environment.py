@@ -1,0 +1,74 @@
+"""A Python with PyTorch for the comparison tools.
+
+Building, testing and running descent need none of this. A tool calls require_torch() first: if the
+Python at hand has PyTorch, nothing happens; else the tool starts again in build/peers/venv, which is
+made on the way (about 5 GB with the default Linux wheels; pip's own settings, such as an index with
+smaller wheels, are respected).
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+VENV = REPOSITORY / "build" / "peers" / "venv"
+PACKAGES = {
+    "torch": "torch==2.15.0",
+    "torchvision": "torchvision==0.29.2",
+    "safetensors": "safetensors==0.8.0",
+    "numpy": "numpy==2.4.6",
+    "PIL": "pillow==13.0.0",
+}
+
+
+def missing():
+    return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+
+
+def require_torch(arguments=None):
+    """Returns if PyTorch and its friends can be imported; else starts this program again where they can.
+
+    `--python PATH` among the arguments chooses that Python; it is left in place for argparse to accept.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if "--help" in arguments or "-h" in arguments:
+        return
+    chosen = None
+    for index, argument in enumerate(arguments):
+        if argument == "--python" and index + 1 < len(arguments):
+            chosen = Path(arguments[index + 1])
+        elif argument.startswith("--python="):
+            chosen = Path(argument.split("=", 1)[1])
+    if chosen is None:
+        if not missing():
+            return
+        chosen = VENV / "bin" / "python"
+        set_up_venv()
+    if os.environ.get("DESCENT_TOOL_RESTARTED") == str(chosen):
+        lacking = missing()
+        if lacking:
+            sys.exit(f"{chosen} lacks {', '.join(lacking)}: install them there, or leave --python out.")
+        return
+    if not chosen.exists():
+        sys.exit(f"--python {chosen}: there is no such file.")
+    os.environ["DESCENT_TOOL_RESTARTED"] = str(chosen)
+    os.execv(chosen, [str(chosen), sys.argv[0], *arguments])
+
+
+def set_up_venv():
+    """Makes build/peers/venv, or completes it; a second call does nothing."""
+    python = VENV / "bin" / "python"
+    stamp = VENV / "complete"
+    wanted = "\n".join(PACKAGES.values())
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    print(f"setting up {VENV} with {', '.join(PACKAGES.values())} …", file=sys.stderr)
+    if not python.exists():
+        made = subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=False)
+        if made.returncode != 0:
+            sys.exit("python3 -m venv failed: install Debian's python3-venv, or give --python PATH.")
+    subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PACKAGES.values()], check=True,
+                   stdout=sys.stderr)
+    stamp.write_text(wanted)
