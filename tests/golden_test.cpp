@@ -164,7 +164,9 @@ BOOST_AUTO_TEST_SUITE(golden)
 
 BOOST_AUTO_TEST_CASE(every_gradient_at_step_0_is_that_of_pytorch) {
   for (const auto& [name, device] : devices_with_all_choices()) {
-    BOOST_TEST_CONTEXT(name) { check_gradients(*device); }
+    BOOST_TEST_CONTEXT(name) {
+      check_gradients(*device);
+    }
   }
 }
 

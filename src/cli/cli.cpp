@@ -64,9 +64,9 @@ DType parse_precision(std::string_view option, const std::string& text) {
 
 CLI::Option* add_value(CLI::App& verb, const std::string& name, const std::string& type,
                        const std::string& help, const std::string& standard,
-                       std::function<void(const std::string&)> take) {
+                       const std::function<void(const std::string&)>& take) {
   const std::string text = standard.empty() ? help : fmt::format("{} (default: {})", help, standard);
-  return verb.add_option_function<std::string>(name, std::move(take), text)
+  return verb.add_option_function<std::string>(name, take, text)
       ->type_name(type)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 }

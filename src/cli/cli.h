@@ -28,7 +28,7 @@ namespace descent::cli {
 // An option that takes one value (the last one given counts); `standard` is what --help shows as default.
 CLI::Option* add_value(CLI::App& verb, const std::string& name, const std::string& type,
                        const std::string& help, const std::string& standard,
-                       std::function<void(const std::string&)> take);
+                       const std::function<void(const std::string&)>& take);
 
 // --device, --threads, --precision.
 struct DeviceArguments {

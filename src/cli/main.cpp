@@ -101,8 +101,9 @@ void run(int count, char** arguments) {
   if (std::fflush(stdout) != 0) throw Error("cannot write to standard output", descent::Fault::failure);
 }
 
-int complain(std::string_view sentence, int code) {
-  fmt::print(stderr, "descent: {}\n", sentence);
+// Cannot fail itself: it is the last word.
+int complain(const char* sentence, int code) noexcept {
+  std::fprintf(stderr, "descent: %s\n", sentence);
   return code;
 }
 

@@ -20,7 +20,7 @@ namespace {
 constexpr std::int64_t most_parts = 16;
 constexpr std::int64_t parts_limit = 16 << 20;  // numbers in all partial weight gradients
 
-constexpr std::int64_t columns_in_cache = 96 * 1024;  // numbers, of a core's second-level cache
+constexpr std::int64_t columns_in_cache = std::int64_t{96} * 1024;  // numbers, of a core's second-level cache
 
 std::int64_t round_up(std::int64_t value, std::int64_t step) {
   return (value + step - 1) / step * step;
