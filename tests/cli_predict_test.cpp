@@ -356,7 +356,7 @@ BOOST_AUTO_TEST_CASE(eval_measures_loss_and_accuracy_of_the_validation_pictures)
   double loss = 0;
   double right = 0;
   for (std::size_t i = 0; i < 6; ++i) {
-    const auto label = static_cast<std::size_t>(labels[i]);
+    const auto label = std::size_t{static_cast<unsigned char>(labels[i])};
     loss -= std::log(static_cast<double>(answers[i].probabilities[label])) / 6;
     right += answers[i].index == label ? 1.0 / 6 : 0;
   }
