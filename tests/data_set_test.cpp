@@ -184,7 +184,7 @@ BOOST_AUTO_TEST_CASE(idx_pictures_of_another_size_are_resized_to_the_input) {
   write_idx_set(folder.path(), {0, 1}, {1});
   const DataSet set = descent::load_data_set(name(), Shape{3, 5, 4});
   BOOST_TEST((set.train.shape == Shape{3, 5, 4}));
-  BOOST_TEST(set.train.pictures == std::vector<std::uint8_t>(2 * 60, 0x10), per_element());
+  BOOST_TEST(set.train.pictures == std::vector<std::uint8_t>(std::size_t{2} * 60, 0x10), per_element());
   BOOST_TEST(set.valid.pictures == std::vector<std::uint8_t>(60, 0x20), per_element());
 }
 
