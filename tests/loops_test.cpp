@@ -153,7 +153,7 @@ BOOST_AUTO_TEST_CASE(bytes_become_the_same_floats_as_in_pytorch) {
   load_pictures({2}, source, indices, input_tensor, &target_tensor);
   for (std::size_t n = 0; n < indices.size(); ++n) {
     for (std::size_t i = 0; i < 6; ++i) {
-      const float byte = pictures[indices[n] * 6 + i];
+      const float byte = pictures[std::size_t{indices[n]} * 6 + i];
       BOOST_TEST(input[n * 6 + i] == (byte / 255.0F - 0.28F) / 0.35F);
     }
   }
