@@ -156,7 +156,8 @@ BOOST_AUTO_TEST_CASE(one_pixel_becomes_an_even_input) {
 BOOST_AUTO_TEST_CASE(the_longest_pictures_are_resized_without_much_memory) {
   const Picture line{.height = 1, .width = 65535, .channels = 1, .bytes = Bytes(65535, 77)};
   for (const Resize resize : {Resize::fit, Resize::squash, Resize::imagenet}) {
-    BOOST_TEST(descent::to_input(line, Shape{3, 224, 224}, {resize, false}) == Bytes(3 * 224 * 224, 77));
+    BOOST_TEST(descent::to_input(line, Shape{3, 224, 224}, {resize, false}) ==
+               Bytes(std::size_t{3} * 224 * 224, 77));
   }
 }
 

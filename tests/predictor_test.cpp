@@ -16,7 +16,7 @@ using namespace descent;
 
 namespace {
 
-constexpr std::size_t picture_bytes = 28 * 28;
+constexpr std::size_t picture_bytes = std::size_t{28} * 28;
 
 Model make_model(std::vector<std::string> classes = {}) {
   Model model{{load_network("convnet"), std::move(classes)}, {}};
