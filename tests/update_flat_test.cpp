@@ -42,7 +42,7 @@ void expected_rule(const Rule& rule, Flat& flat, const UpdateRequest& request, s
     const double decay = request.weight_decay * range.weight_decay_factor;
     const typename Rule::template Step<double> rule_step(rule, UpdateMoment{rate, step});
     for (std::size_t i = range.begin; i < range.end; ++i) {
-      double value = static_cast<double>(flat.values[i]);
+      auto value = static_cast<double>(flat.values[i]);
       double gradient = static_cast<double>(flat.gradients[i]) * scale;
       if (request.decay == Decay::l2) gradient += decay * value;
       if (request.decay == Decay::decoupled) value *= 1 - rate * decay;

@@ -187,7 +187,7 @@ BOOST_AUTO_TEST_CASE(pictures_are_gathered_and_normalised_alike) {
   builder.add(Flatten{});
   Network network = builder.build();
   network.normalisation = {{0.28F, 0.5F, 0.1F}, {0.35F, 0.25F, 1.0F}};
-  std::vector<std::uint8_t> pictures(4 * 105);
+  std::vector<std::uint8_t> pictures(std::size_t{4} * 105);
   for (std::size_t i = 0; i < pictures.size(); ++i) pictures[i] = static_cast<std::uint8_t>(i * 37 % 256);
   const std::vector<std::int32_t> labels{104, 3, 0, 7};
   const std::vector<std::uint32_t> indices{2, 0, 3};
@@ -201,7 +201,7 @@ BOOST_AUTO_TEST_CASE(pictures_are_gathered_and_normalised_alike) {
     Buffer workspace = device.allocate(plan->workspace_bytes());
     plan->bind(workspace);
     plan->load({pictures, labels, network.input, &network.normalisation}, indices);
-    std::vector<float> values(2 * 3 * 105);
+    std::vector<float> values(std::size_t{2} * 3 * 105);
     plan->read(Plan::Port::input, std::span(values).first(315));
     plan->read(Plan::Port::targets, std::span(values).last(315));
     return values;
