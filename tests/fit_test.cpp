@@ -4,7 +4,9 @@
 #include "descent/train.h"
 #include "network_builder.h"
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <functional>
 #include <limits>
 #include <map>
@@ -314,6 +316,39 @@ BOOST_AUTO_TEST_CASE(a_loss_that_is_not_finite_names_step_and_layer) {
     BOOST_TEST(error.exit_code() == 1);
   }
   BOOST_TEST(diary.text.ends_with("before_batch cleanup_batch cleanup_epoch cleanup_fit "));
+}
+
+BOOST_AUTO_TEST_CASE(an_observer_may_cancel_before_a_loss_that_is_not_finite_ends_the_fit) {
+  Setup setup(make_normalised_network());
+  HostParameters host = setup.store.download();
+  for (float& value : host.trained) value = std::numeric_limits<float>::quiet_NaN();
+  setup.store.upload(host);
+  Diary diary;
+  diary.actions["after_loss"] = [](FitState& state) {
+    if (!std::isfinite(state.batch_loss)) throw Cancel{Scope::fit};
+  };
+  BOOST_TEST(setup.fit(make_data(12, 6), make_settings(1, 4), {&diary}).empty());
+}
+
+BOOST_AUTO_TEST_CASE(observers_see_which_pictures_are_in_the_batch) {
+  Setup setup(make_plain_network());
+  std::vector<std::uint32_t> trained;
+  std::vector<std::uint32_t> validated_ones;
+  Diary diary;
+  diary.actions["after_loss"] = [&](FitState& state) {
+    auto& seen = state.training ? trained : validated_ones;
+    seen.insert(seen.end(), state.batch_indices.begin(), state.batch_indices.end());
+    std::vector<float> rows(static_cast<std::size_t>(2 * state.batch_pictures));
+    state.plan->read(Plan::Port::loss_rows, rows);
+    double sum = 0;
+    for (std::size_t i = 0; i < rows.size(); i += 2) sum += static_cast<double>(rows[i]);
+    BOOST_CHECK_CLOSE(sum / static_cast<double>(state.batch_pictures), state.batch_loss, 1e-9);
+  };
+  setup.fit(make_data(7, 5), make_settings(1, 3), {&diary});
+  BOOST_TEST(validated_ones == (std::vector<std::uint32_t>{0, 1, 2, 3, 4}), boost::test_tools::per_element());
+  BOOST_TEST(trained != (std::vector<std::uint32_t>{0, 1, 2, 3, 4, 5, 6}), boost::test_tools::per_element());
+  std::sort(trained.begin(), trained.end());
+  BOOST_TEST(trained == (std::vector<std::uint32_t>{0, 1, 2, 3, 4, 5, 6}), boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(a_last_batch_of_one_value_a_channel_is_refused_before_the_first_step) {

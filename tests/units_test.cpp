@@ -69,6 +69,16 @@ BOOST_AUTO_TEST_CASE(a_device_claims_neighbours_as_one_unit) {
   BOOST_TEST(names == expected, boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(a_watched_layer_ends_its_unit) {
+  PlanRequest request;
+  request.mode = Mode::train;
+  request.watch = {{1, true, true}, {5, true, true}};
+  const auto names = unit_names(convnet(), request, {"conv", "batch_norm", "general_relu"});
+  const std::vector<std::string> expected{"0.0", "0.1", "0.2", "1.0 + 1.1 + 1.2"};
+  BOOST_TEST(std::vector<std::string>(names.begin(), names.begin() + 4) == expected,
+             boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_CASE(a_value_with_two_readers_is_not_swallowed) {
   const Network network = load_network("resnet18");
   const auto names = unit_names(network, {}, {"general_relu", "conv"});  // a block's output feeds two

@@ -6,6 +6,7 @@
 #include "descent/network.h"
 #include "descent/optimizer.h"
 #include "descent/parameters.h"
+#include "descent/statistics.h"
 #include "descent/tensor.h"
 
 #include <cstdint>
@@ -30,6 +31,10 @@ struct PlanRequest {
   bool loss = false;             // end in softmax cross-entropy against targets
   bool input_gradient = false;   // train: also the gradient of the input
   DType precision = DType::f32;  // of activations; parameters keep Device::parameter_type()
+
+  // train: layers to summarise at every step. Each ends its kernel (nothing after it is joined to it).
+  std::vector<WatchedLayer> watch{};
+  bool profile = false;  // time every operation of every step, for explain(0)
 };
 
 // What a step's random draws depend on, besides seed-independent facts of the network.
@@ -59,7 +64,7 @@ struct OperationReport {
   std::string operation;       // "conv forward", "reorder"
   std::string implementation;  // "jit:avx512_core", "loops"
   std::string layout;          // "nchw → nhwc"
-  double seconds = 0;          // of one execution; 0 if explain() was not to run any
+  double seconds = 0;          // of one execution; 0 where none was timed
   double flops = 0;            // of one execution; 0 where none are counted
   double bytes = 0;            // read and written at least
 };
@@ -102,11 +107,15 @@ class Plan {
   // Without a loss it starts from Port::output_gradient.
   virtual void backward(const StepContext& context) = 0;
 
+  // Of the layers of PlanRequest::watch, in the last step; waits for the device.
+  [[nodiscard]] virtual std::span<const LayerSummary> summaries() = 0;
+
   // Runs the last forward again, layer by layer, and names the first whose output is not finite.
   virtual std::optional<std::string> first_nonfinite_layer(const StepContext& context) = 0;
 
   // How every operation is computed. With runs > 0 the plan is run that often on what is loaded and each
-  // operation's shortest time reported; parameters are not changed then, running statistics are.
+  // operation's shortest time reported; parameters are not changed then, running statistics are. With
+  // runs = 0 the times are the means over the steps so far if PlanRequest::profile asked for them.
   virtual std::vector<OperationReport> explain(int runs) = 0;
 };
 
@@ -148,6 +157,17 @@ class Device {
   // Between host f32 and as many elements of `type` at a device address.
   virtual void upload(void* to, DType type, std::span<const float> from) = 0;
   virtual void download(std::span<float> to, const void* from, DType type) = 0;
+  virtual void copy(void* to, const void* from, std::size_t bytes) = 0;  // between device addresses
+
+  // Starts to summarise the values at a device address, or their differences values − minus if `minus` is not
+  // null. `result` is complete after wait().
+  struct Values {
+    const void* values = nullptr;
+    DType type = DType::f32;
+    std::size_t count = 0;
+    const void* minus = nullptr;
+  };
+  virtual void summarise(const Values& values, bool histogram, Summary& result) = 0;
 
   [[nodiscard]] virtual std::unique_ptr<Plan> prepare(const Network& network, const PlanRequest& request,
                                                       ParameterStore& store) = 0;

@@ -9,6 +9,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -302,6 +303,11 @@ struct OptimizerOption {
 
 // Throws Error if the rule has no such option, or the value is outside its limits.
 void set_option(Optimizer& optimizer, std::string_view option, double value);
+
+// The share of old gradients that the rule keeps: its option "momentum" or "beta1"; none if it has neither.
+[[nodiscard]] std::optional<double> momentum(const Optimizer& optimizer);
+// Sets that option; does nothing where there is none. Throws Error if the value is outside its limits.
+void set_momentum(Optimizer& optimizer, double value);
 
 enum class Decay : std::uint8_t {
   decoupled,  // w ← w·(1 − rate·wd) before the update

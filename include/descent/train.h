@@ -28,6 +28,8 @@ struct TrainSettings {
   std::vector<ParameterGroup> groups;
   double clip_norm = 0;
   DType precision = DType::f32;
+  std::vector<WatchedLayer> watch;  // summarised, and operations timed, at every `watch_every`-th step
+  std::int64_t watch_every = 10;
 };
 
 struct PhaseMetrics {
@@ -56,8 +58,11 @@ struct FitState {
   std::int64_t step = 0;  // from 0; of the batch at hand
   bool training = true;   // false while validating
   std::int64_t batch_pictures = 0;
-  double batch_loss = 0;  // mean of the batch at hand, before its update
-  PhaseMetrics running;   // of the phase so far
+  double batch_loss = 0;                           // mean of the batch at hand, before its update
+  PhaseMetrics running;                            // of the phase so far
+  std::span<const std::uint32_t> batch_indices{};  // of the batch's pictures, in their set
+  Plan* plan = nullptr;                            // of the batch; its ports may be read
+  bool watched = false;                            // the plan summarises this step
 };
 
 enum class Scope : std::uint8_t { fit, epoch, batch };
@@ -69,6 +74,8 @@ struct Cancel {
 };
 
 // Called in the order in which they were given. `epoch` scopes one phase: training or validation.
+// after_loss is called before the loss is checked: the fit ends with an Error if it is not finite, unless an
+// observer cancels first.
 class Observer {
  public:
   virtual ~Observer() = default;

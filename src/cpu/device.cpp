@@ -1,6 +1,7 @@
 #include "cpu/device.h"
 
 #include "cpu/aligned.h"
+#include "cpu/summarise.h"
 #include "cpu/update.h"
 #include "cpu/usable_cores.h"
 #include "descent/error.h"
@@ -66,6 +67,17 @@ void CpuDevice::upload(void* to, DType type, std::span<const float> from) {
 void CpuDevice::download(std::span<float> to, const void* from, DType type) {
   require_f32(type);
   if (!to.empty()) std::memcpy(to.data(), from, to.size_bytes());
+}
+
+void CpuDevice::copy(void* to, const void* from, std::size_t bytes) {
+  if (bytes != 0) std::memcpy(to, from, bytes);
+}
+
+void CpuDevice::summarise(const Values& values, bool histogram, Summary& result) {
+  require_f32(values.type);
+  result = descent::summarise(context_, static_cast<const float*>(values.values),
+                              static_cast<const float*>(values.minus), static_cast<std::int64_t>(values.count),
+                              histogram);
 }
 
 std::unique_ptr<Plan> CpuDevice::prepare(const Network& network, const PlanRequest& request,

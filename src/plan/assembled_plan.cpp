@@ -1,6 +1,7 @@
 #include "plan/assembled_plan.h"
 
 #include "descent/error.h"
+#include "plan/observation.h"
 
 #include <algorithm>
 #include <chrono>
@@ -38,7 +39,10 @@ AssembledPlan::AssembledPlan(Device& device, std::shared_ptr<KernelFactory> fact
       request_(request),
       store_(&store),
       assembly_(std::move(assembly)),
-      loss_rows_(request.loss ? static_cast<std::size_t>(request.batch) * 2 : 0) {}
+      loss_rows_(request.loss ? static_cast<std::size_t>(request.batch) * 2 : 0),
+      observation_(std::make_unique<Observation>(assembly_.nodes, request)) {}
+
+AssembledPlan::~AssembledPlan() = default;
 
 void* AssembledPlan::address(SlotId slot) const {
   return workspace_ + assembly_.slots[slot].offset;
@@ -92,9 +96,9 @@ void AssembledPlan::load(const PictureSource& source, std::span<const std::uint3
                 Fault::failure);
   }
   const Tensor input = port(Port::input);
-  if (!request_.loss) return factory_->load(source, indices, input, nullptr);
-  const Tensor targets = port(Port::targets);
-  factory_->load(source, indices, input, &targets);
+  const std::optional<Tensor> targets = request_.loss ? std::optional(port(Port::targets)) : std::nullopt;
+  observation_->time_load(*device_,
+                          [&] { factory_->load(source, indices, input, targets ? &*targets : nullptr); });
 }
 
 void AssembledPlan::write(Port which, std::span<const float> values) {
@@ -127,7 +131,11 @@ void AssembledPlan::forward(const StepContext& context) {
   require_bound();
   factory_->enter();
   refresh_if_stale();
-  for (Node& node : assembly_.nodes) node.kernel->forward(context);
+  if (observation_->idle()) {
+    for (Node& node : assembly_.nodes) node.kernel->forward(context);
+  } else {
+    observe_forward(context);
+  }
   if (request_.mode != Mode::train) return;
   store_->mark_changed();  // the running statistics; training kernels derive nothing from those
   seen_version_ = store_->version();
@@ -147,9 +155,38 @@ void AssembledPlan::backward(const StepContext& context) {
   require_bound();
   if (request_.mode != Mode::train) throw Error("a plan for inference has no backward", Fault::failure);
   factory_->enter();
+  if (!observation_->idle()) return observe_backward(context);
   for (auto node = assembly_.nodes.rbegin(); node != assembly_.nodes.rend(); ++node) {
     node->kernel->backward(context);
   }
+}
+
+void AssembledPlan::summarise(SlotId slot, bool histogram, Summary& result) {
+  const TensorDesc& desc = assembly_.slots[slot].desc;
+  device_->summarise({address(slot), desc.type, static_cast<std::size_t>(desc.shape.elements())}, histogram,
+                     result);
+}
+
+void AssembledPlan::observe_forward(const StepContext& context) {
+  for (std::size_t i = 0; i < assembly_.nodes.size(); ++i) {
+    const Node& node = assembly_.nodes[i];
+    observation_->time(*device_, i, Observation::Direction::forward, [&] { node.kernel->forward(context); });
+    if (Summary* output = observation_->output_of(i)) summarise(node.output, true, *output);
+  }
+}
+
+void AssembledPlan::observe_backward(const StepContext& context) {
+  for (std::size_t i = assembly_.nodes.size(); i-- > 0;) {
+    const Node& node = assembly_.nodes[i];
+    Summary* gradient = observation_->gradient_of(i);
+    if (gradient != nullptr && node.output_gradient) summarise(*node.output_gradient, false, *gradient);
+    observation_->time(*device_, i, Observation::Direction::backward, [&] { node.kernel->backward(context); });
+  }
+}
+
+std::span<const LayerSummary> AssembledPlan::summaries() {
+  device_->wait();
+  return observation_->summaries();
 }
 
 std::optional<std::string> AssembledPlan::first_nonfinite_layer(const StepContext& context) {
@@ -174,8 +211,12 @@ std::vector<OperationReport> AssembledPlan::explain(int runs) {
   factory_->enter();
   refresh_if_stale();
   const std::size_t count = assembly_.nodes.size();
-  std::vector<double> forward_seconds(count, runs > 0 ? std::numeric_limits<double>::infinity() : 0);
-  std::vector<double> backward_seconds(count, runs > 0 ? std::numeric_limits<double>::infinity() : 0);
+  std::vector<double> forward_seconds(count, std::numeric_limits<double>::infinity());
+  std::vector<double> backward_seconds(count, std::numeric_limits<double>::infinity());
+  for (std::size_t i = 0; runs == 0 && i < count; ++i) {
+    forward_seconds[i] = observation_->mean_seconds(i, Observation::Direction::forward);
+    backward_seconds[i] = observation_->mean_seconds(i, Observation::Direction::backward);
+  }
   for (int run = 0; run < runs; ++run) {
     for (std::size_t i = 0; i < count; ++i) {
       Kernel& kernel = *assembly_.nodes[i].kernel;
@@ -188,6 +229,9 @@ std::vector<OperationReport> AssembledPlan::explain(int runs) {
   }
 
   std::vector<OperationReport> reports;
+  if (const double seconds = observation_->mean_load_seconds(); runs == 0 && seconds > 0) {
+    reports.push_back({"", "load pictures", "loops", "", seconds, 0, 0});
+  }
   for (std::size_t i = 0; i < count; ++i) {
     OperationReport report = assembly_.nodes[i].kernel->report_forward();
     if (report.operation.empty()) continue;  // no work: flatten, gradient sums going forward

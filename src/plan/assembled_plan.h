@@ -43,10 +43,15 @@ struct Assembly {
   std::size_t workspace_bytes = 0;
 };
 
+class Observation;
+
 class AssembledPlan final : public Plan {
  public:
   AssembledPlan(Device& device, std::shared_ptr<KernelFactory> factory, const PlanRequest& request,
                 ParameterStore& store, Assembly assembly);
+  ~AssembledPlan() override;
+  AssembledPlan(const AssembledPlan&) = delete;
+  AssembledPlan& operator=(const AssembledPlan&) = delete;
 
   [[nodiscard]] std::size_t workspace_bytes() const override { return assembly_.workspace_bytes; }
   void bind(Buffer& workspace) override;
@@ -60,6 +65,7 @@ class AssembledPlan final : public Plan {
   StepResult result() override;
   void backward(const StepContext& context) override;
 
+  [[nodiscard]] std::span<const LayerSummary> summaries() override;
   std::optional<std::string> first_nonfinite_layer(const StepContext& context) override;
   std::vector<OperationReport> explain(int runs) override;
 
@@ -68,6 +74,9 @@ class AssembledPlan final : public Plan {
   [[nodiscard]] Binding binding_of(const Node& node) const;
   void refresh_if_stale();
   void require_bound() const;
+  void observe_forward(const StepContext& context);
+  void observe_backward(const StepContext& context);
+  void summarise(SlotId slot, bool histogram, Summary& result);
 
   Device* device_;
   std::shared_ptr<KernelFactory> factory_;
@@ -77,6 +86,7 @@ class AssembledPlan final : public Plan {
   std::byte* workspace_ = nullptr;
   std::uint64_t seen_version_ = 0;  // of the store, when kernels last derived from it
   std::vector<float> loss_rows_;    // host copy, allocated once
+  std::unique_ptr<Observation> observation_;
 };
 
 }  // namespace descent

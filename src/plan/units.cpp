@@ -17,11 +17,14 @@ std::vector<std::size_t> count_readers(const PlannedLayers& planned) {
 }
 
 // Layers from `begin` on of which each is the only reader of the one before; whatever else they read
-// exists before the run.
+// exists before the run. A watched layer ends it: its output must exist.
 std::vector<const Layer*> run_from(const PlannedLayers& planned, std::size_t begin,
-                                   const std::vector<std::size_t>& readers) {
+                                   const std::vector<std::size_t>& readers, const PlanRequest& request) {
+  const auto watched = [&](std::size_t layer) {
+    return std::ranges::any_of(request.watch, [&](const WatchedLayer& one) { return one.layer == layer; });
+  };
   std::vector<const Layer*> run{&planned.layers[begin]};
-  for (std::size_t next = begin + 1; next < planned.layers.size(); ++next) {
+  for (std::size_t next = begin + 1; next < planned.layers.size() && !watched(next - 1); ++next) {
     const Layer& layer = planned.layers[next];
     const ValueId previous = next;  // the output of layer next−1
     const bool reads_previous =
@@ -75,7 +78,7 @@ std::vector<Unit> partition(const PlannedLayers& planned, const KernelFactory& f
   const std::vector<std::size_t> readers = count_readers(planned);
   std::vector<Unit> units;
   for (std::size_t begin = 0; begin < planned.layers.size();) {
-    const std::vector<const Layer*> run = run_from(planned, begin, readers);
+    const std::vector<const Layer*> run = run_from(planned, begin, readers, request);
     const std::size_t claimed = std::clamp<std::size_t>(factory.claim(run, request), 1, run.size());
     units.push_back(make_unit(planned, begin, claimed));
     begin += claimed;

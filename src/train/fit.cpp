@@ -40,6 +40,15 @@ PlanRequest request_for(Mode mode, DType precision) {
   return request;
 }
 
+std::optional<PhasePlans> watched_plans(const Network& network, ParameterStore& store,
+                                        const PictureSet& pictures, const TrainSettings& settings) {
+  if (settings.watch.empty()) return std::nullopt;
+  PlanRequest request = request_for(Mode::train, settings.precision);
+  request.watch = settings.watch;
+  request.profile = true;
+  return PhasePlans(network, store, pictures, settings.batch_size, std::move(request));
+}
+
 class Fit {
  public:
   Fit(const Network& network, ParameterStore& store, const DataSet& data, const TrainSettings& settings,
@@ -56,12 +65,16 @@ class Fit {
                      request_for(Mode::train, settings.precision)),
         valid_plans_(network, store, data.valid, valid_batch_size(settings),
                      request_for(Mode::infer, settings.precision)),
+        watched_plans_(watched_plans(network, store, data.train, settings)),
         valid_order_(epoch_order(data.valid.size(), false, settings.seed, 0)),
         learning_rate_(std::visit([](const auto& rule) { return rule.learning_rate; }, optimizer_)),
-        state_{settings, store, optimizer_, learning_rate_, train_plans_.batches(), 0, 0, true, 0, 0, {}} {
-    workspace_ = device_.allocate(std::max(train_plans_.workspace_bytes(), valid_plans_.workspace_bytes()));
+        state_{settings, store, optimizer_, learning_rate_, train_plans_.batches(), 0, 0, true, 0, 0,
+               {},       {},    nullptr,    false} {
+    workspace_ = device_.allocate(std::max({train_plans_.workspace_bytes(), valid_plans_.workspace_bytes(),
+                                            watched_plans_ ? watched_plans_->workspace_bytes() : 0}));
     train_plans_.bind(workspace_);
     valid_plans_.bind(workspace_);
+    if (watched_plans_) watched_plans_->bind(workspace_);
   }
 
   std::vector<EpochMetrics> run() {
@@ -105,16 +118,18 @@ class Fit {
 
   void one_batch(const PhasePlans& plans, const BatchRange& range, const PictureSource& source,
                  std::span<const std::uint32_t> order) {
-    Plan& plan = plans.plan(range);
+    state_.watched = state_.training && watched_plans_ && state_.step % settings_.watch_every == 0;
+    Plan& plan = (state_.watched ? *watched_plans_ : plans).plan(range);
     const StepContext context{settings_.seed, static_cast<std::uint32_t>(state_.epoch),
                               static_cast<std::uint64_t>(range.first)};
     state_.batch_pictures = range.pictures;
+    state_.batch_indices =
+        order.subspan(static_cast<std::size_t>(range.first), static_cast<std::size_t>(range.pictures));
+    state_.plan = &plan;
     in_scope(Scope::batch, [&] {
-      plan.load(source,
-                order.subspan(static_cast<std::size_t>(range.first), static_cast<std::size_t>(range.pictures)));
+      plan.load(source, state_.batch_indices);
       plan.forward(context);
       take_loss(plan, context);
-      notify(&Observer::after_loss);
       if (!state_.training) return;
       plan.backward(context);
       notify(&Observer::after_backward);
@@ -125,13 +140,14 @@ class Fit {
 
   void take_loss(Plan& plan, const StepContext& context) {
     const StepResult result = plan.result();
-    if (!std::isfinite(result.loss_sum)) refuse_loss(plan, context, moment());
     if (state_.training) {
       for (std::int64_t& batches : state_.store.counters()) ++batches;
     }
     sums_.add(result, state_.batch_pictures);
     state_.batch_loss = result.loss_sum / static_cast<double>(state_.batch_pictures);
     measure_phase();
+    notify(&Observer::after_loss);
+    if (!std::isfinite(result.loss_sum)) refuse_loss(plan, context, moment());
   }
 
   [[nodiscard]] std::string moment() const {
@@ -187,6 +203,7 @@ class Fit {
   Buffer workspace_;  // outlives the plans
   PhasePlans train_plans_;
   PhasePlans valid_plans_;
+  std::optional<PhasePlans> watched_plans_;  // for the training steps that are summarised
   std::vector<std::uint32_t> valid_order_;
   double learning_rate_;
   double last_rate_ = learning_rate_;  // of the last step made

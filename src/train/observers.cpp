@@ -1,7 +1,10 @@
 #include "train/observers.h"
 
+#include "train/statistics.h"
+
 #include <fmt/format.h>
 
+#include <limits>
 #include <utility>
 
 namespace descent {
@@ -9,14 +12,18 @@ namespace descent {
 CsvRecorder::CsvRecorder(const std::filesystem::path& folder)
     : metrics_(folder / "metrics.csv",
                "epoch,step,lr,train_loss,train_accuracy,valid_loss,valid_accuracy,train_seconds,valid_seconds"),
-      steps_(folder / "steps.csv", "step,lr,train_loss") {}
+      steps_(folder / "steps.csv", "step,lr,train_loss,momentum") {}
 
 void CsvRecorder::after_loss(FitState& state) {
   rate_ = state.learning_rate;
+  momentum_ = momentum(state.optimizer).value_or(std::numeric_limits<double>::quiet_NaN());
 }
 
 void CsvRecorder::after_batch(FitState& state) {
-  if (state.training) steps_.write(fmt::format("{},{:.9g},{:.9g}", state.step, rate_, state.batch_loss));
+  if (state.training) {
+    steps_.write(
+        fmt::format("{},{:.9g},{:.9g},{}", state.step, rate_, state.batch_loss, csv_number(momentum_)));
+  }
 }
 
 void CsvRecorder::after_both_phases(FitState& /*state*/, const EpochMetrics& metrics) {

@@ -22,7 +22,8 @@ class CsvRecorder : public Observer {
  private:
   LineWriter metrics_;
   LineWriter steps_;
-  double rate_ = 0;  // of the step at hand: schedules may change it before the row is written
+  double rate_ = 0;  // of the step at hand: schedules may change both before the row is written
+  double momentum_ = 0;
 };
 
 // model.safetensors at the end of every epoch, best.safetensors after the one of highest validation accuracy.

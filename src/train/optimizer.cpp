@@ -128,6 +128,26 @@ void set_option(Optimizer& optimizer, std::string_view option, double value) {
   std::visit([&](auto& rule) { set_option_of(rule, option, value); }, optimizer);
 }
 
+namespace {
+
+std::optional<OptimizerOption> momentum_option(const Optimizer& optimizer) {
+  for (const OptimizerOption& option : options(optimizer)) {
+    if (option.name == "momentum" || option.name == "beta1") return option;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<double> momentum(const Optimizer& optimizer) {
+  const std::optional<OptimizerOption> option = momentum_option(optimizer);
+  return option ? std::optional(option->value) : std::nullopt;
+}
+
+void set_momentum(Optimizer& optimizer, double value) {
+  if (const auto option = momentum_option(optimizer)) set_option(optimizer, option->name, value);
+}
+
 std::vector<UpdateRange> update_ranges(const ParameterLayout& layout, std::span<const ParameterGroup> groups) {
   for (const ParameterGroup& group : groups) check_group(group, layout);
   std::vector<UpdateRange> ranges;

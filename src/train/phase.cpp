@@ -77,6 +77,7 @@ void check_fit(const Network& network, const ParameterLayout& layout, const Data
   require(settings.epochs > 0, "the number of epochs must be at least 1");
   require(settings.steps >= 0, "the number of steps must not be negative");
   require(settings.batch_size > 0, "the batch size must be at least 1");
+  require(settings.watch_every > 0, "the number of steps from one watched step to the next must be at least 1");
   require(settings.valid_batch_size >= 0, "the batch size of validation must not be negative");
   check_pictures(network, data.train, "training pictures of data set '" + data.name + "'");
   check_pictures(network, data.valid, "validation pictures of data set '" + data.name + "'");

@@ -4,10 +4,12 @@
 #include "reference/kernels.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 #include <stdexcept>
+#include <vector>
 
 namespace descent::reference {
 
@@ -94,6 +96,34 @@ void ReferenceDevice::download(std::span<float> to, const void* from, DType type
   require_double(type);
   std::transform(static_cast<const double*>(from), static_cast<const double*>(from) + to.size(), to.begin(),
                  [](double value) { return static_cast<float>(value); });
+}
+
+void ReferenceDevice::copy(void* to, const void* from, std::size_t bytes) {
+  std::memcpy(to, from, bytes);
+}
+
+// As PyTorch's mean(), std() and histc() of the absolute values define it, value by value.
+void ReferenceDevice::summarise(const Values& values, bool histogram, Summary& result) {
+  require_double(values.type);
+  std::vector<double> all(values.count);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    all[i] = static_cast<const double*>(values.values)[i];
+    if (values.minus != nullptr) all[i] -= static_cast<const double*>(values.minus)[i];
+  }
+  result = {};
+  result.count = static_cast<std::int64_t>(all.size());
+  for (const double value : all) result.mean += value / static_cast<double>(all.size());
+  for (const double value : all) result.squared_deviations += (value - result.mean) * (value - result.mean);
+  if (!histogram) return;
+  for (const double value : all) {
+    for (std::size_t bin = 0; bin < Summary::bins; ++bin) {
+      const double low = Summary::bin_width * static_cast<double>(bin);
+      const bool last = bin + 1 == Summary::bins;
+      const double size = std::abs(value);
+      if (size >= low && (size < low + Summary::bin_width || (last && size == low + Summary::bin_width)))
+        ++result.histogram[bin];
+    }
+  }
 }
 
 std::unique_ptr<Plan> ReferenceDevice::prepare(const Network& network, const PlanRequest& request,

@@ -20,6 +20,8 @@ class ReferenceDevice final : public Device {
   [[nodiscard]] Buffer allocate(std::size_t bytes) override;
   void upload(void* to, DType type, std::span<const float> from) override;
   void download(std::span<float> to, const void* from, DType type) override;
+  void copy(void* to, const void* from, std::size_t bytes) override;
+  void summarise(const Values& values, bool histogram, Summary& result) override;
 
   [[nodiscard]] std::unique_ptr<Plan> prepare(const Network& network, const PlanRequest& request,
                                               ParameterStore& store) override;
