@@ -1,5 +1,6 @@
 #include "cli/answers.h"
 
+#include "base/csv.h"
 #include "cli/text.h"
 
 #include <fmt/format.h>

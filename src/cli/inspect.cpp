@@ -4,6 +4,7 @@
 #include "cli/verbs.h"
 #include "descent/error.h"
 #include "descent/weights.h"
+#include "network/table.h"
 
 #include <fmt/format.h>
 
@@ -36,14 +37,6 @@ void print_metadata(const std::map<std::string, std::string>& metadata) {
   fmt::print("\nmetadata{}\n{}", rows.empty() ? ": none" : "", table_text(rows));
 }
 
-std::int64_t trained_elements(const Layer& layer) {
-  std::int64_t count = 0;
-  for (const ParameterSpec& spec : parameters_of(layer.op, layer.input)) {
-    if (spec.kind == ParameterSpec::Kind::trained) count += spec.shape.elements();
-  }
-  return count;
-}
-
 std::string millions(std::int64_t count) {
   return fmt::format("{:.3f}", static_cast<double>(count) / 1e6);
 }
@@ -59,13 +52,11 @@ void print_network(const Network& network) {
   Rows rows{{"layer", "operation", "input", "output", "parameters", "MMAC", "MFLOPs"}};
   std::int64_t parameters = 0;
   std::int64_t work = 0;
-  for (const Layer& layer : network.layers) {
-    const std::int64_t own = trained_elements(layer);
-    const std::int64_t macs = multiply_accumulates(layer.op, layer.input, layer.output);
-    rows.push_back({layer.name, std::string(name(layer.op)), to_string(layer.input), to_string(layer.output),
-                    std::to_string(own), millions(macs), millions(2 * macs)});
-    parameters += own;
-    work += macs;
+  for (const LayerRow& row : layer_rows(network)) {
+    rows.push_back({row.layer, row.operation, to_string(row.input), to_string(row.output),
+                    std::to_string(row.parameters), millions(row.macs), millions(2 * row.macs)});
+    parameters += row.parameters;
+    work += row.macs;
   }
   rows.push_back({"total", "", "", "", std::to_string(parameters), millions(work), millions(2 * work)});
   fmt::print("\n{}", table_text(rows, {false, false, false, false, true, true, true}));

@@ -1,4 +1,4 @@
-// Values as text: JSON, CSV and aligned columns. Never depends on the locale.
+// Values as text: JSON and aligned columns. Never depends on the locale.
 #pragma once
 
 #include <span>
@@ -12,7 +12,6 @@ namespace descent::cli {
 [[nodiscard]] std::string json_number(float value);          // as many digits as it takes to read it back
 [[nodiscard]] std::string json_number(double value);         // null if not finite
 [[nodiscard]] std::string json_numbers(std::span<const float> values);  // an array
-[[nodiscard]] std::string csv_field(std::string_view text);             // quoted where it must be
 
 // Columns that a terminal shows: characters, not bytes.
 [[nodiscard]] std::size_t text_width(std::string_view text);
