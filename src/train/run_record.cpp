@@ -1,0 +1,85 @@
+#include "train/run_record.h"
+
+#include "base/csv.h"
+#include "base/files.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <exception>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+namespace descent {
+
+namespace {
+
+std::string now() {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
+                     fmt::gmtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())));
+}
+
+}  // namespace
+
+std::string network_csv(const std::vector<LayerRow>& rows) {
+  std::string text = "layer,operation,input,output,parameters,macs\n";
+  for (const LayerRow& row : rows) {
+    text += fmt::format("{},{},{},{},{},{}\n", csv_field(row.layer), row.operation, to_string(row.input),
+                        to_string(row.output), row.parameters, row.macs);
+  }
+  return text;
+}
+
+RunRecord::RunRecord(std::filesystem::path folder, RunFacts facts, const Network& network)
+    : folder_(std::move(folder)), facts_(std::move(facts)), layers_(layer_rows(network)) {}
+
+void RunRecord::before_fit(FitState& state) {
+  started_ = now();
+  went_through_ = false;
+  write_file_atomically(folder_ / "network.csv", network_csv(layers_));
+  write(state, "running", "");
+}
+
+void RunRecord::after_fit(FitState& /*state*/) {
+  went_through_ = true;
+}
+
+void RunRecord::cleanup_fit(FitState& state) {
+  // The loop cleans up inside its handler of an exception, and after that of a Cancel.
+  const bool failed = std::current_exception() != nullptr;
+  write(state, failed ? "failed" : went_through_ ? "done" : "interrupted", now());
+}
+
+void RunRecord::write(const FitState& state, const std::string& outcome, const std::string& finished) const {
+  using Json = nlohmann::ordered_json;
+  Json run;
+  const std::filesystem::path folder = std::filesystem::absolute(folder_).lexically_normal();
+  run["name"] = (folder.has_filename() ? folder : folder.parent_path()).filename().string();
+  run["version"] = facts_.version;
+  run["command"] = facts_.command;
+  run["device"] = facts_.device;
+  run["host"] = facts_.host;
+  run["os"] = facts_.os;
+  run["processor"] = facts_.processor;
+  run["threads"] = facts_.threads;
+  run["compiler"] = facts_.compiler;
+  run["started"] = started_;
+  run["finished"] = finished.empty() ? Json() : Json(finished);
+  run["state"] = outcome;
+  run["pid"] = ::getpid();
+  run["epochs"] = state.settings.epochs;
+  run["steps_per_epoch"] = state.steps_per_epoch;
+  run["batch_size"] = state.settings.batch_size;
+  run["train_pictures"] = facts_.train_pictures;
+  run["valid_pictures"] = facts_.valid_pictures;
+  run["data"] = facts_.data;
+  run["model"] = facts_.model;
+  run["optimizer"] = facts_.optimizer;
+  run["classes"] = facts_.classes;
+  run["parameters"] = parameter_count(state.store.layout());
+  write_file_atomically(folder_ / "run.json", run.dump(2, ' ', false, Json::error_handler_t::replace) + '\n');
+}
+
+}  // namespace descent
