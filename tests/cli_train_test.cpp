@@ -1,7 +1,5 @@
 // descent train, as scripts see it: run folders, exit codes, and one sentence for every bad input.
-#include "temporary_folder.h"
-
-#include <sys/wait.h>
+#include "workplace.h"
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
@@ -13,90 +11,10 @@
 
 namespace fs = std::filesystem;
 
+using descent::test::Outcome;
+using descent::test::Workplace;
+
 namespace {
-
-struct Outcome {
-  int code = 0;
-  std::string output;  // standard output
-  std::string errors;  // standard error
-};
-
-std::string big_endian(std::uint32_t value) {
-  std::string bytes;
-  for (int shift = 24; shift >= 0; shift -= 8)
-    bytes += static_cast<char>((value >> static_cast<unsigned>(shift)) & 0xFFU);
-  return bytes;
-}
-
-constexpr std::uint32_t side = 6;
-
-// IDX files of pictures whose left or right half is bright.
-void write_part(const fs::path& folder, const std::string& part, std::uint32_t count) {
-  std::string pictures = big_endian(0x803) + big_endian(count) + big_endian(side) + big_endian(side);
-  std::string labels = big_endian(0x801) + big_endian(count);
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const bool right = i % 2 == 1;
-    labels += static_cast<char>(right ? 1 : 0);
-    for (std::uint32_t pixel = 0; pixel < side * side; ++pixel) {
-      const bool bright = (pixel % side >= side / 2) == right;
-      pictures += static_cast<char>((bright ? 90U : 10U) + (i * 7 + pixel * 5) % 30);
-    }
-  }
-  write_text(folder / (part + "-images-idx3-ubyte"), pictures);
-  write_text(folder / (part + "-labels-idx1-ubyte"), labels);
-}
-
-constexpr auto network_text = R"(
-name = "tiny"
-input = [1, 6, 6]
-classes = 10
-normalisation = { mean = [0.2], std = [0.2] }
-layers = [
-  { name = "0", op = "conv", out = 4, padding = 1 },
-  { name = "1", op = "batch_norm" },
-  { name = "2", op = "general_relu", leak = 0.1, sub = 0.4 },
-  { name = "3", op = "flatten" },
-  { name = "4", op = "linear", out = "$classes" },
-]
-)";
-
-// A folder with a data set "halves" (20 and 6 pictures), a network "tiny.toml" and a plan cache of its own.
-class Workplace {
- public:
-  Workplace() {
-    fs::create_directory(folder_ / "halves");
-    write_part(folder_ / "halves", "train", 20);
-    write_part(folder_ / "halves", "t10k", 6);
-    write_text(folder_ / "tiny.toml", network_text);
-  }
-
-  [[nodiscard]] Outcome run(const std::string& arguments) const {
-    const std::string command = "cd '" + folder_.path().string() + "' && XDG_CACHE_HOME='" +
-                                (folder_ / "cache").string() + "' '" DESCENT_PROGRAM "' " + arguments +
-                                " >stdout.txt 2>stderr.txt";
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(folder_ / "stdout.txt"),
-            read_text(folder_ / "stderr.txt")};
-  }
-  [[nodiscard]] Outcome train(const std::string& arguments) const {
-    return run("train --data halves --model tiny.toml --batch-size 8 --threads 1 " + arguments);
-  }
-
-  [[nodiscard]] fs::path operator/(const std::string& name) const { return folder_ / name; }
-  [[nodiscard]] std::vector<std::string> lines(const std::string& file) const {
-    std::vector<std::string> all;
-    std::string text = read_text(folder_ / file);
-    while (!text.empty()) {
-      const std::size_t end = text.find('\n');
-      all.push_back(text.substr(0, end));
-      text.erase(0, end == std::string::npos ? end : end + 1);
-    }
-    return all;
-  }
-
- private:
-  TemporaryFolder folder_;
-};
 
 const std::string standard_run = "runs/halves-tiny-adam";
 
@@ -138,6 +56,39 @@ BOOST_AUTO_TEST_CASE(a_run_leaves_its_files_in_a_folder_named_after_it) {
   BOOST_TEST(steps[0] == "step,lr,train_loss,momentum");
   BOOST_TEST(steps[1].starts_with("0,0.006,"));
   BOOST_TEST(steps[6].starts_with("5,0.006,"));
+}
+
+BOOST_AUTO_TEST_CASE(a_run_shows_its_layers_parameters_and_operations_unless_told_not_to_look) {
+  const Workplace place;
+  BOOST_TEST(place.train("--watch-every 2 --out seen").code == 0);
+  const std::vector<std::string> layers = place.lines("seen/layers.csv");
+  BOOST_REQUIRE(layers.size() == 7U);  // steps 0, 2 and 4, two layers each
+  BOOST_TEST(layers[1].starts_with("0,2,"), layers[1]);
+  BOOST_TEST(layers[2].starts_with("0,4,,,"), layers[2]);
+  BOOST_TEST(layers[5].starts_with("4,2,"), layers[5]);
+  BOOST_TEST(place.lines("seen/histograms.csv").size() == 4U);
+  BOOST_TEST(place.lines("seen/parameters.csv").size() == 19U);
+  BOOST_TEST(place.lines("seen/gradients.csv").size() == 4U);
+  const std::string operations = read_text(place / "seen/operations.csv");
+  for (const auto* part : {"\n,load pictures,", "\n0,conv forward,", "\n0,conv backward", "\n,update,adam,"}) {
+    BOOST_TEST(holds(operations, part), part);
+  }
+  BOOST_TEST(place.train("--watch none --out unseen").code == 0);
+  BOOST_TEST(!fs::exists(place / "unseen/layers.csv"));
+  BOOST_TEST(!fs::exists(place / "unseen/operations.csv"));
+  BOOST_TEST(read_text(place / "seen/steps.csv") == read_text(place / "unseen/steps.csv"));
+  BOOST_TEST(holds(read_text(place / "unseen/config.toml"), "watch = [\"none\"]"));
+}
+
+BOOST_AUTO_TEST_CASE(a_forced_run_leaves_nothing_of_the_older_one) {
+  const Workplace place;
+  BOOST_TEST(place.train("--out one").code == 0);
+  write_text(place / "one/notes.txt", "mine");
+  write_text(place / "one/events.out.tfevents.1.host", "old");
+  BOOST_TEST(place.train("--watch none --force --out one").code == 0);
+  BOOST_TEST(!fs::exists(place / "one/layers.csv"));
+  BOOST_TEST(!fs::exists(place / "one/events.out.tfevents.1.host"));
+  BOOST_TEST(fs::exists(place / "one/notes.txt"));
 }
 
 BOOST_AUTO_TEST_CASE(a_second_run_takes_a_folder_of_its_own) {
@@ -253,6 +204,14 @@ BOOST_AUTO_TEST_CASE(an_option_that_an_optimizer_does_not_have_is_refused_with_t
   check_refused(place.train("--momentum 0.9"), {"--momentum", "'adam'", "--beta2"});
 }
 
+BOOST_AUTO_TEST_CASE(a_watched_layer_that_does_not_exist_is_refused_before_a_folder_is_made) {
+  const Workplace place;
+  check_refused(place.train("--watch 7"), {"--watch", "'7'"});
+  check_refused(place.train("--watch kind:general_rel"), {"did you mean 'general_relu'"});
+  check_refused(place.train("--watch-every 0"), {"--watch-every"});
+  BOOST_TEST(!fs::exists(place / "runs"));
+}
+
 BOOST_AUTO_TEST_CASE(numbers_out_of_range_are_refused_by_the_options_name) {
   const Workplace place;
   for (const std::string option : {"--epochs", "--steps", "--batch-size", "--valid-batch-size", "--threads"}) {
@@ -299,7 +258,7 @@ BOOST_AUTO_TEST_CASE(broken_config_files_are_refused_by_name) {
 BOOST_AUTO_TEST_CASE(bad_data_networks_and_weights_are_refused_before_a_folder_is_made) {
   const Workplace place;
   check_refused(place.train("--data nowhere"), {"nowhere"});
-  write_text(place / "odd.toml", std::string(network_text) + "colour = 3\n");
+  write_text(place / "odd.toml", std::string(descent::test::network_text) + "colour = 3\n");
   check_refused(place.train("--model odd.toml"), {"odd.toml", "colour"});
   check_refused(place.train("--init-from none.safetensors"), {"none.safetensors"});
   write_text(place / "short.safetensors", "abc");

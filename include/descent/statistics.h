@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -63,7 +64,9 @@ struct ParameterSummary {
   Summary update;    // value after − value before
 
   // Norm of the update over the norm of the value; NaN where the value is zero.
-  [[nodiscard]] double update_ratio() const { return update.norm() / value.norm(); }
+  [[nodiscard]] double update_ratio() const {
+    return value.norm() > 0 ? update.norm() / value.norm() : std::numeric_limits<double>::quiet_NaN();
+  }
 };
 
 // Everything seen in one training step.

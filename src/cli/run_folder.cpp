@@ -6,7 +6,9 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <string_view>
 #include <system_error>
+#include <vector>
 
 namespace descent::cli {
 
@@ -14,8 +16,14 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::array run_files{"config.toml", "metrics.csv", "steps.csv", "model.safetensors",
-                               "best.safetensors"};
+// Files of which one alone says that there is a run, and those that come and go with it.
+constexpr std::array run_files{"config.toml",       "metrics.csv",      "steps.csv",
+                               "model.safetensors", "best.safetensors", "run.json"};
+constexpr std::array other_files{"plan.json",      "layers.csv",     "histograms.csv", "gradients.csv",
+                                 "parameters.csv", "operations.csv", "network.csv",    "confusion.csv",
+                                 "worst.csv",      "worst.png",      "batch.csv",      "batch.png",
+                                 "lr_find.csv",    "lr_find.json",   "report.html"};
+constexpr std::string_view event_files = "events.out.tfevents.";
 
 bool holds_run(const fs::path& folder) {
   for (const char* file : run_files) {
@@ -23,6 +31,18 @@ bool holds_run(const fs::path& folder) {
     if (fs::exists(folder / file, error)) return true;
   }
   return false;
+}
+
+// What an older run left would be taken for results of the new one.
+void remove_run(const fs::path& folder) {
+  std::error_code error;
+  for (const char* file : run_files) fs::remove(folder / file, error);
+  for (const char* file : other_files) fs::remove(folder / file, error);
+  std::vector<fs::path> events;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
+    if (entry.path().filename().string().starts_with(event_files)) events.push_back(entry.path());
+  }
+  for (const fs::path& file : events) fs::remove(file, error);
 }
 
 // Creating is how runs that start at the same time tell whose the folder is.
@@ -52,6 +72,7 @@ fs::path make_run_folder(const RunFolderChoice& choice, const std::string& name)
   if (choice.out.empty() && !choice.force) return make_numbered("runs", name);
   const fs::path folder = choice.out.empty() ? fs::path("runs") / name : fs::path(choice.out);
   require_writable_folder(folder);
+  remove_run(folder);
   return folder;
 }
 

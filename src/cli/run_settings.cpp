@@ -125,14 +125,19 @@ ParameterGroup parse_group(const Given& given) {
   }
 }
 
-std::string groups_text(const std::vector<ParameterGroup>& groups) {
+std::string list_text(const std::vector<std::string>& values) {
   std::string text = "[";
-  for (const ParameterGroup& group : groups) {
-    if (text.size() > 1) text += ", ";
-    text +=
-        quoted(fmt::format("{}:decay={},rate={}", group.pattern, group.weight_decay_factor, group.rate_factor));
-  }
+  for (const std::string& value : values) text += (text.size() > 1 ? ", " : "") + quoted(value);
   return text + "]";
+}
+
+std::string groups_text(const std::vector<ParameterGroup>& groups) {
+  std::vector<std::string> texts;
+  for (const ParameterGroup& group : groups) {
+    texts.push_back(
+        fmt::format("{}:decay={},rate={}", group.pattern, group.weight_decay_factor, group.rate_factor));
+  }
+  return list_text(texts);
 }
 
 constexpr std::array<std::string_view, 2> decays{"decoupled", "l2"};
@@ -238,6 +243,14 @@ std::vector<Setting> make_settings() {
                  [](const RunSettings& run) {
                    return run.init_from.empty() ? std::string() : absolute_text(run.init_from);
                  }});
+  all.push_back(
+      {"watch", "PATTERN",
+       "layers to look into: '*.2' by name, 'kind:conv' by operation, or none; may be repeated",
+       "kind:general_relu", true, false, false,
+       [](RunSettings& run, const Given& given) { run.watch.push_back(given.text); },
+       [](const RunSettings& run) { return run.watch.empty() ? std::string() : list_text(run.watch); }});
+  all.push_back(count_setting("watch-every", "steps from one look to the next; 1: look at each", "10",
+                              &TrainSettings::watch_every));
   all.push_back({"device", "NAME", "where to compute: see 'descent list devices'", "cpu", false, false, false,
                  [](RunSettings& run, const Given& given) {
                    const std::vector<std::string> names = device_names();

@@ -19,7 +19,8 @@ struct RunSettings {
   std::string model = "convnet";
   TrainSettings train;
   Initialisation initialisation = Initialisation::pytorch;
-  std::string init_from;  // weights to start from instead
+  std::string init_from;           // weights to start from instead
+  std::vector<std::string> watch;  // patterns of layers; empty: the usual ones
   DeviceArguments device;
 };
 

@@ -10,9 +10,11 @@
 #include "descent/weights.h"
 #include "train/observers.h"
 #include "train/phase.h"
+#include "train/statistics.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -63,16 +65,25 @@ std::pair<Network, DataSet> load(const RunSettings& run) {
   return {std::move(network), std::move(data)};
 }
 
+// Activations are the usual thing to look at; a network without any is not looked into unless asked.
+std::vector<WatchedLayer> watched(const RunSettings& run, const Network& network) {
+  const bool usual = std::ranges::any_of(
+      network.layers, [](const Layer& layer) { return std::holds_alternative<GeneralRelu>(layer.op); });
+  if (!run.watch.empty()) return watched_layers(network, run.watch);
+  return usual ? watched_layers(network, {"kind:general_relu"}) : std::vector<WatchedLayer>{};
+}
+
 HostParameters first_parameters(const RunSettings& run, const Network& network, const ParameterLayout& layout) {
   if (run.init_from.empty()) return initialise(network, layout, run.initialisation, run.train.seed);
   return parameters_from(read_safetensors(run.init_from), layout, run.init_from);
 }
 
 void train(const TrainArguments& arguments) {
-  const RunSettings run =
+  RunSettings run =
       resolve(arguments.config.empty() ? GivenSettings{} : read_config(arguments.config), arguments.given);
   check_run_folder(arguments.folder);
   const auto [network, data] = load(run);
+  run.train.watch = watched(run, network);
   const ParameterLayout layout = parameter_layout(network);
   check_fit(network, layout, data, run.train);
   const HostParameters parameters = first_parameters(run, network, layout);
@@ -90,7 +101,17 @@ void train(const TrainArguments& arguments) {
   Progress progress(static_cast<std::int64_t>(data.train.size()), static_cast<std::int64_t>(data.valid.size()));
   EpochTable table;
   Interrupt interrupt;
+  std::optional<StatisticsFiles> statistics_files;
+  std::optional<StatisticsObserver> statistics;
+  std::optional<OperationTimes> operation_times;
   std::vector<Observer*> observers{&config, &recorder, &checkpoints};
+  if (!run.train.watch.empty()) {
+    statistics_files.emplace(folder, network);
+    statistics.emplace(std::vector<StatisticsObserver::Sink>{
+        [&](const StepStatistics& seen) { statistics_files->write(seen); }});
+    operation_times.emplace(folder);
+    observers.insert(observers.end(), {&*statistics, &*operation_times});
+  }
   if (!arguments.quiet) observers.push_back(&progress);
   observers.insert(observers.end(), {&table, &interrupt});
 
