@@ -11,7 +11,7 @@
 
 namespace fs = std::filesystem;
 
-using descent::test::Outcome;
+using descent::test::Ending;
 using descent::test::Workplace;
 
 namespace {
@@ -23,7 +23,7 @@ bool holds(const std::string& text, const std::string& part) {
 }
 
 // One sentence on standard error, in one line, that holds every part; nothing on standard output.
-void check_refused(const Outcome& outcome, const std::vector<std::string>& parts, int code = 2) {
+void check_refused(const Ending& outcome, const std::vector<std::string>& parts, int code = 2) {
   BOOST_TEST(outcome.code == code, outcome.code << ": " << outcome.errors);
   BOOST_TEST(outcome.errors.starts_with("descent: "), outcome.errors);
   BOOST_TEST(std::count(outcome.errors.begin(), outcome.errors.end(), '\n') == 1, outcome.errors);
@@ -38,7 +38,7 @@ BOOST_AUTO_TEST_SUITE(cli_train)
 
 BOOST_AUTO_TEST_CASE(a_run_leaves_its_files_in_a_folder_named_after_it) {
   const Workplace place;
-  const Outcome outcome = place.train("");
+  const Ending outcome = place.train("");
   BOOST_TEST(outcome.code == 0, outcome.errors);
   BOOST_TEST(holds(outcome.output, standard_run), outcome.output);
   for (const auto* file :
@@ -104,7 +104,7 @@ BOOST_AUTO_TEST_CASE(a_config_file_repeats_its_run_step_by_step) {
                  .train("--optimizer momentum --lr 0.3 --momentum 0.8 --weight-decay 0.01 --decay l2 --clip 2 "
                         "--group '*.bias:decay=0' --seed 9 --init kaiming --out first")
                  .code == 0);
-  const Outcome outcome = place.run("train --config first/config.toml --out second");
+  const Ending outcome = place.run("train --config first/config.toml --out second");
   BOOST_TEST(outcome.code == 0, outcome.errors);
   BOOST_TEST(read_text(place / "first/steps.csv") == read_text(place / "second/steps.csv"));
   BOOST_TEST(read_text(place / "first/config.toml") == read_text(place / "second/config.toml"));
@@ -118,7 +118,7 @@ BOOST_AUTO_TEST_CASE(options_count_more_than_the_config_file) {
   BOOST_TEST(holds(read_text(place / "second/config.toml"), "\nlr = 0.002\n"));
   BOOST_TEST(holds(read_text(place / "second/config.toml"), "\nbeta1 = 0.8\n"));
   // Another optimizer starts from its own defaults.
-  const Outcome outcome = place.run("train --config first/config.toml --optimizer sgd --out third");
+  const Ending outcome = place.run("train --config first/config.toml --optimizer sgd --out third");
   BOOST_TEST(outcome.code == 0, outcome.errors);
   BOOST_TEST(holds(read_text(place / "third/config.toml"), "\nlr = 0.4\n"));
 }
@@ -165,7 +165,7 @@ BOOST_AUTO_TEST_CASE(an_older_run_is_overwritten_only_by_force) {
 
 BOOST_AUTO_TEST_CASE(progress_is_a_line_an_epoch_where_there_is_no_terminal_and_can_be_silenced) {
   const Workplace place;
-  const Outcome outcome = place.train("");
+  const Ending outcome = place.train("");
   BOOST_TEST(std::count(outcome.errors.begin(), outcome.errors.end(), '\n') == 2, outcome.errors);
   BOOST_TEST(!holds(outcome.errors, "\r"));
   BOOST_TEST(place.train("--quiet").errors.empty());
@@ -173,7 +173,7 @@ BOOST_AUTO_TEST_CASE(progress_is_a_line_an_epoch_where_there_is_no_terminal_and_
 
 BOOST_AUTO_TEST_CASE(explain_prints_the_plan_and_does_not_train) {
   const Workplace place;
-  const Outcome outcome = place.train("--explain");
+  const Ending outcome = place.train("--explain");
   BOOST_TEST(outcome.code == 0, outcome.errors);
   for (const auto* part : {"implementation", "GFLOP/s", "training, batch 8", "validation, batch 6"}) {
     BOOST_TEST(holds(outcome.output, part), part);
@@ -279,17 +279,17 @@ BOOST_AUTO_TEST_CASE(a_folder_that_cannot_be_written_is_found_before_training) {
 
 BOOST_AUTO_TEST_CASE(a_loss_that_is_not_finite_ends_the_run_with_code_1_and_no_weights) {
   const Workplace place;
-  const Outcome outcome = place.train("--optimizer sgd --lr 1e29 --epochs 20 --quiet");
+  const Ending outcome = place.train("--optimizer sgd --lr 1e29 --epochs 20 --quiet");
   check_refused(outcome, {"not finite", "step"}, 1);
   BOOST_TEST(!fs::exists(place / "runs/halves-tiny-sgd/model.safetensors"));
 }
 
 BOOST_AUTO_TEST_CASE(help_shows_defaults_and_exit_codes) {
   const Workplace place;
-  const Outcome program = place.run("--help");
+  const Ending program = place.run("--help");
   BOOST_TEST(program.code == 0);
   BOOST_TEST(holds(program.output, "Exit codes"), program.output);
-  const Outcome train = place.run("train --help");
+  const Ending train = place.run("train --help");
   BOOST_TEST(train.code == 0);
   for (const auto* part : {"--batch-size N", "default: 1024", "default: adam)", "adam 0.006",
                            "runs/<data>-<model>-<optimizer>[-N]"}) {
@@ -314,7 +314,7 @@ BOOST_AUTO_TEST_CASE(an_interrupted_run_finishes_its_step_and_saves) {
 
 BOOST_AUTO_TEST_CASE(doctor_says_what_it_finds) {
   const Workplace place;
-  const Outcome outcome = place.run("doctor");
+  const Ending outcome = place.run("doctor");
   BOOST_TEST(outcome.code == 0, outcome.errors);
   for (const auto* part : {"processor", "cores", "oneDNN", "plan cache", "device cpu", "fashion-mnist"}) {
     BOOST_TEST(holds(outcome.output, part), part);

@@ -13,7 +13,7 @@
 
 namespace descent::test {
 
-struct Outcome {
+struct Ending {
   int code = 0;
   std::string output;  // standard output
   std::string errors;  // standard error
@@ -68,7 +68,7 @@ class Workplace {
     write_text(folder_ / "tiny.toml", network_text);
   }
 
-  [[nodiscard]] Outcome run(const std::string& arguments) const {
+  [[nodiscard]] Ending run(const std::string& arguments) const {
     const std::string command = "cd '" + folder_.path().string() + "' && XDG_CACHE_HOME='" +
                                 (folder_ / "cache").string() + "' '" DESCENT_PROGRAM "' " + arguments +
                                 " >stdout.txt 2>stderr.txt";
@@ -76,7 +76,7 @@ class Workplace {
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(folder_ / "stdout.txt"),
             read_text(folder_ / "stderr.txt")};
   }
-  [[nodiscard]] Outcome train(const std::string& arguments) const {
+  [[nodiscard]] Ending train(const std::string& arguments) const {
     return run("train --data halves --model tiny.toml --batch-size 8 --threads 1 " + arguments);
   }
 
