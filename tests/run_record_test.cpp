@@ -50,8 +50,8 @@ class AtSecondStep : public Observer {
 };
 
 struct Recorded {
-  nlohmann::json during;
-  nlohmann::json after;
+  nlohmann::json during{};
+  nlohmann::json after{};
   std::string network;
 };
 

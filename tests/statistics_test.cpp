@@ -1,6 +1,8 @@
 // What is seen inside a training run: definitions, that devices agree on them, and that looking changes
 // nothing.
 #include "train/statistics.h"
+
+#include "base/csv.h"
 #include "cpu/device.h"
 #include "descent/error.h"
 #include "descent/random.h"

@@ -60,7 +60,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_grey_or_rgb_picture_is_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(a_sheet_lays_tiles_out_in_rows_and_leaves_the_rest_black) {
-  Bytes tiles(3 * 2 * 2);
+  Bytes tiles(12);
   std::iota(tiles.begin(), tiles.end(), std::uint8_t{1});
   const Picture sheet = descent::picture_sheet(tiles, Shape{1, 2, 2}, 2);
   BOOST_TEST(sheet.height == 4);

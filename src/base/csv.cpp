@@ -1,5 +1,9 @@
 #include "base/csv.h"
 
+#include <fmt/format.h>
+
+#include <cmath>
+
 namespace descent {
 
 std::string csv_field(std::string_view text) {
@@ -10,6 +14,10 @@ std::string csv_field(std::string_view text) {
     quoted += character;
   }
   return quoted + '"';
+}
+
+std::string csv_number(double value) {
+  return std::isnan(value) ? std::string() : fmt::format("{:.9g}", value);
 }
 
 }  // namespace descent

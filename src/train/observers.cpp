@@ -1,6 +1,6 @@
 #include "train/observers.h"
 
-#include "train/statistics.h"
+#include "base/csv.h"
 
 #include <fmt/format.h>
 

@@ -1,3 +1,4 @@
+#include "base/csv.h"
 #include "train/statistics.h"
 
 #include <fmt/format.h>

@@ -64,9 +64,4 @@ class OperationTimes : public Observer {
   std::chrono::steady_clock::time_point update_begin_;
 };
 
-// A field of a CSV file: quoted where it holds a comma, a quote or a line's end (RFC 4180).
-[[nodiscard]] std::string csv_field(const std::string& text);
-// "%.9g"; empty for NaN.
-[[nodiscard]] std::string csv_number(double value);
-
 }  // namespace descent

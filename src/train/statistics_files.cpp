@@ -1,9 +1,8 @@
+#include "base/csv.h"
 #include "train/statistics.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-
-#include <cmath>
 
 namespace descent {
 
@@ -28,20 +27,6 @@ void write_rows(LineWriter& file, std::string rows) {
 }
 
 }  // namespace
-
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"') quoted += '"';
-    quoted += c;
-  }
-  return quoted + '"';
-}
-
-std::string csv_number(double value) {
-  return std::isnan(value) ? std::string() : fmt::format("{:.9g}", value);
-}
 
 StatisticsFiles::StatisticsFiles(const std::filesystem::path& folder, const Network& network)
     : layers_(folder / "layers.csv", "step,layer,output_mean,output_std,gradient_mean,gradient_std"),
