@@ -6,6 +6,8 @@
 //   w ← w − rule(g).
 #pragma once
 
+#include "descent/options.h"
+
 #include <array>
 #include <cmath>
 #include <cstdint>
@@ -23,20 +25,6 @@ struct UpdateMoment {
   double rate = 0;        // learning rate
   std::int64_t step = 1;  // 1 for the first update; counts batches, never parameters
 };
-
-// One option of an optimizer, as --beta1 or `beta1 =` name it. Limits: low ≤ value < high.
-template <class Rule>
-struct OptionOf {
-  std::string_view name;
-  double Rule::*member;
-  double low;
-  double high;
-  std::string_view help;
-};
-
-namespace detail {
-inline constexpr double no_limit = 1e30;
-}  // namespace detail
 
 // w ← w − rate·g
 struct Sgd {
@@ -293,12 +281,8 @@ using Optimizer = std::variant<Sgd, Momentum, HeavyBall, Nesterov, RmsProp, Adam
 [[nodiscard]] std::string_view summary(const Optimizer& optimizer);
 [[nodiscard]] std::size_t slots(const Optimizer& optimizer);  // state values a parameter
 
-// An option's name, value and help; "learning_rate" and "weight_decay" come first, every rule has them.
-struct OptimizerOption {
-  std::string_view name;
-  double value;
-  std::string_view help;
-};
+// "learning_rate" and "weight_decay" come first, every rule has them.
+using OptimizerOption = OptionValue;
 [[nodiscard]] std::vector<OptimizerOption> options(const Optimizer& optimizer);
 
 // Throws Error if the rule has no such option, or the value is outside its limits.

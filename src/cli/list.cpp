@@ -7,6 +7,7 @@
 #include "descent/network.h"
 #include "descent/optimizer.h"
 #include "descent/parameters.h"
+#include "descent/schedule.h"
 
 #include <fmt/format.h>
 
@@ -44,6 +45,21 @@ Rows optimizers() {
   return rows;
 }
 
+Rows schedules() {
+  Rows rows{{"name", "defaults", "summary"}};
+  for (const std::string_view one : schedule_names()) {
+    const Schedule schedule = make_schedule(one);
+    std::string defaults;
+    for (const OptionValue& option : options(schedule)) {
+      defaults += fmt::format("{}{} ", defaults.empty() ? "" : ", ", option.name);
+      defaults +=
+          option.automatic.empty() ? fmt::format("{}", option.value) : fmt::format("({})", option.automatic);
+    }
+    rows.push_back({std::string(one), defaults, std::string(summary(schedule))});
+  }
+  return rows;
+}
+
 Rows data_sets() {
   Rows rows{{"name", "folder", "summary"}};
   for (const KnownDataSet& known : known_data_sets()) {
@@ -67,14 +83,17 @@ struct Listing {
   Rows (*rows)();
 };
 constexpr std::array listings{Listing{"models", models}, Listing{"optimizers", optimizers},
-                              Listing{"datasets", data_sets}, Listing{"devices", devices}};
+                              Listing{"schedules", schedules}, Listing{"datasets", data_sets},
+                              Listing{"devices", devices}};
 
 }  // namespace
 
 void add_list(CLI::App& program) {
   const auto what = std::make_shared<std::string>();
-  CLI::App* verb = program.add_subcommand("list", "list models, optimizers, datasets or devices");
-  verb->add_option("WHAT", *what, "models, optimizers, datasets or devices")->required()->type_name("");
+  CLI::App* verb = program.add_subcommand("list", "list models, optimizers, schedules, datasets or devices");
+  verb->add_option("WHAT", *what, "models, optimizers, schedules, datasets or devices")
+      ->required()
+      ->type_name("");
   verb->callback([what] {
     std::vector<std::string_view> names;
     for (const Listing& listing : listings) names.push_back(listing.name);

@@ -1,6 +1,6 @@
 #include "cli/run_settings.h"
 
-#include "base/names.h"
+#include "cli/option_settings.h"
 #include "cpu/usable_cores.h"
 #include "descent/error.h"
 
@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
 #include <utility>
 
 namespace descent::cli {
@@ -30,73 +29,6 @@ std::string quoted(const std::string& text) {
     }
   }
   return result + '"';
-}
-
-// learning_rate → lr, weight_decay → weight-decay
-std::string option_name(std::string_view option) {
-  if (option == "learning_rate") return "lr";
-  std::string name(option);
-  std::replace(name.begin(), name.end(), '_', '-');
-  return name;
-}
-
-// The option of `optimizer` that `--name` sets; null if it has none.
-const OptimizerOption* find_option(const std::vector<OptimizerOption>& all, std::string_view name) {
-  const auto found = std::find_if(all.begin(), all.end(),
-                                  [&](const auto& option) { return option_name(option.name) == name; });
-  return found == all.end() ? nullptr : &*found;
-}
-
-void set_optimizer_option(RunSettings& run, const std::string& name, const Given& given) {
-  const std::vector<OptimizerOption> all = options(run.train.optimizer);
-  const OptimizerOption* option = find_option(all, name);
-  if (option == nullptr) {
-    std::string known;
-    for (const OptimizerOption& one : all) known += (known.empty() ? "--" : ", --") + option_name(one.name);
-    throw Error(fmt::format("{}: optimizer '{}' has no such option: it has {}", given.label,
-                            descent::name(run.train.optimizer), known));
-  }
-  const double value = parse_number(given.label, given.text, option->name == "learning_rate");
-  try {
-    set_option(run.train.optimizer, option->name, value);
-  } catch (const Error& error) {
-    throw Error(fmt::format("{}: {}", given.label, error.what()));
-  }
-}
-
-// One setting for every option that any optimizer has.
-void add_optimizer_options(std::vector<Setting>& all) {
-  struct Merged {
-    std::string help, defaults;
-  };
-  std::vector<std::pair<std::string, Merged>> merged;
-  for (const std::string_view optimizer : optimizer_names()) {
-    for (const OptimizerOption& option : options(make_optimizer(optimizer))) {
-      const std::string name = option_name(option.name);
-      auto found =
-          std::find_if(merged.begin(), merged.end(), [&](const auto& one) { return one.first == name; });
-      if (found == merged.end()) found = merged.insert(found, {name, {std::string(option.help), {}}});
-      found->second.defaults +=
-          fmt::format("{}{} {}", found->second.defaults.empty() ? "" : ", ", optimizer, option.value);
-    }
-  }
-  for (const auto& [name, about] : merged) {
-    Setting setting;
-    setting.name = name;
-    setting.type = "X";
-    setting.help = about.help;
-    setting.standard = about.defaults;
-    setting.optimizers = true;
-    setting.set = [name = name](RunSettings& run, const Given& given) {
-      set_optimizer_option(run, name, given);
-    };
-    setting.toml = [name = name](const RunSettings& run) {
-      const std::vector<OptimizerOption> options_of_run = options(run.train.optimizer);
-      const OptimizerOption* option = find_option(options_of_run, name);
-      return option == nullptr ? std::string() : fmt::format("{}", option->value);
-    };
-    all.push_back(std::move(setting));
-  }
 }
 
 // 'PATTERN:decay=0,rate=0.1'
@@ -164,7 +96,7 @@ std::string absolute_text(const std::filesystem::path& path) {
   return quoted(std::filesystem::absolute(path).lexically_normal().string());
 }
 
-// The order is that of --help and of config.toml; the optimizer comes before its options.
+// The order is that of --help and of config.toml; optimizer and schedule come before their options.
 std::vector<Setting> make_settings() {
   std::vector<Setting> all;
   all.push_back({"data", "NAME|DIR", "data set: see 'descent list datasets', or a folder", "fashion-mnist",
@@ -186,7 +118,8 @@ std::vector<Setting> make_settings() {
   all.push_back({"optimizer", "NAME", "optimizer: see 'descent list optimizers'", "adam", false, false, false,
                  [](RunSettings& run, const Given& given) { run.train.optimizer = make_optimizer(given.text); },
                  [](const RunSettings& run) { return quoted(std::string(name(run.train.optimizer))); }});
-  add_optimizer_options(all);
+  for (Setting& setting : optimizer_option_settings()) all.push_back(std::move(setting));
+  for (Setting& setting : schedule_settings()) all.push_back(std::move(setting));
   all.push_back(
       {"decay", "KIND", "how weight decay acts: decoupled from the gradient, or l2 added to it", "decoupled",
        false, false, false,
@@ -293,13 +226,7 @@ RunSettings resolve(GivenSettings config, const GivenSettings& options) {
   if (both(config) || both(options)) throw Error("give either --init or --init-from, not both");
   if (options.contains("init")) config.erase("init-from");
   if (options.contains("init-from")) config.erase("init");
-  if (options.contains("optimizer") &&
-      (!config.contains("optimizer") ||
-       config["optimizer"].back().text != options.at("optimizer").back().text)) {
-    for (const Setting& setting : settings()) {
-      if (setting.optimizers) config.erase(setting.name);
-    }
-  }
+  drop_options_of_others(config, options);
   for (const auto& [name, values] : options) config[name] = values;
 
   RunSettings run;
@@ -311,6 +238,7 @@ RunSettings resolve(GivenSettings config, const GivenSettings& options) {
       setting.set(run, given);
     }
   }
+  check_schedule_settings(run, config);
   if (run.train.valid_batch_size == 0) run.train.valid_batch_size = 2 * run.train.batch_size;
   run.device.precision = run.train.precision;
   return run;

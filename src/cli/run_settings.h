@@ -3,6 +3,7 @@
 
 #include "cli/cli.h"
 #include "descent/parameters.h"
+#include "descent/schedule.h"
 #include "descent/train.h"
 
 #include <filesystem>
@@ -18,6 +19,7 @@ struct RunSettings {
   std::string data = "fashion-mnist";
   std::string model = "convnet";
   TrainSettings train;
+  ScheduleSettings schedule;
   Initialisation initialisation = Initialisation::pytorch;
   std::string init_from;           // weights to start from instead
   std::vector<std::string> watch;  // patterns of layers; empty: the usual ones
@@ -42,14 +44,15 @@ struct Setting {
   bool optimizers = false;  // belongs to the chosen optimizer
   std::function<void(RunSettings&, const Given&)> set;
   std::function<std::string(const RunSettings&)> toml;  // its value as TOML; empty: left out
+  bool schedules = false;                               // belongs to the chosen schedule
 };
 [[nodiscard]] const std::vector<Setting>& settings();
 
 // The settings that a config file gives; the paths of its plan and weights are relative to its folder.
 [[nodiscard]] GivenSettings read_config(const std::filesystem::path& file);
 
-// Defaults, then `config`, then `options`. Another optimizer among the options drops what the config says
-// of its own one.
+// Defaults, then `config`, then `options`. Another optimizer or schedule among the options drops what the
+// config says of its own one.
 [[nodiscard]] RunSettings resolve(GivenSettings config, const GivenSettings& options);
 
 // Text of config.toml: every setting, and the plan file beside it if there is one.

@@ -1,27 +1,15 @@
 #include "descent/optimizer.h"
 
 #include "base/names.h"
+#include "base/option_table.h"
 #include "descent/error.h"
 #include "descent/parameters.h"
 
 #include <algorithm>
-#include <charconv>
-#include <type_traits>
-#include <utility>
 
 namespace descent {
 
 namespace {
-
-// Calls visit(rule) with a default rule of every kind, in the variant's order.
-template <class Visit, std::size_t... index>
-void for_each_rule(const Visit& visit, std::index_sequence<index...> /*indices*/) {
-  (visit(std::variant_alternative_t<index, Optimizer>{}), ...);
-}
-template <class Visit>
-void for_each_rule(const Visit& visit) {
-  for_each_rule(visit, std::make_index_sequence<std::variant_size_v<Optimizer>>{});
-}
 
 // What every rule has.
 template <class Rule>
@@ -35,32 +23,6 @@ void for_each_option(const Visit& visit) {
   for (const OptionOf<Rule>& option : Rule::options) visit(option);
 }
 
-std::string number(double value) {
-  std::array<char, 32> text{};
-  const auto written = std::to_chars(text.data(), text.data() + text.size(), value);
-  return {text.data(), written.ptr};
-}
-
-template <class Rule>
-void set_option_of(Rule& rule, std::string_view name, double value) {
-  std::vector<std::string_view> known;
-  const OptionOf<Rule>* found = nullptr;
-  for_each_option<Rule>([&](const OptionOf<Rule>& option) {
-    known.push_back(option.name);
-    if (option.name == name) found = &option;
-  });
-  if (found == nullptr)
-    throw Error("optimizer '" + std::string(Rule::name) + "': " + unknown_name("option", name, known));
-  if (!(value >= found->low && value < found->high)) {
-    const std::string limits = found->high == detail::no_limit
-                                   ? "at least " + number(found->low)
-                                   : "at least " + number(found->low) + " and below " + number(found->high);
-    throw Error("optimizer '" + std::string(Rule::name) + "': " + std::string(name) + " must be " + limits +
-                " and not " + number(value));
-  }
-  rule.*(found->member) = value;
-}
-
 // The group of a parameter: the first whose pattern matches; the default if none does.
 ParameterGroup group_of(const ParameterEntry& entry, std::span<const ParameterGroup> groups) {
   const auto found = std::ranges::find_if(
@@ -72,7 +34,7 @@ void check_group(const ParameterGroup& group, const ParameterLayout& layout) {
   for (const double factor : {group.rate_factor, group.weight_decay_factor}) {
     if (!(factor >= 0 && factor < detail::no_limit)) {
       throw Error("parameter group '" + group.pattern + "': a factor must be at least 0 and not " +
-                  number(factor));
+                  number_text(factor));
     }
   }
   const bool any = std::ranges::any_of(
@@ -86,18 +48,11 @@ void check_group(const ParameterGroup& group, const ParameterLayout& layout) {
 }  // namespace
 
 Optimizer make_optimizer(std::string_view wanted) {
-  std::optional<Optimizer> made;
-  for_each_rule([&](const auto& rule) {
-    if (rule.name == wanted) made = rule;
-  });
-  if (!made) throw Error(unknown_name("optimizer", wanted, optimizer_names()));
-  return *made;
+  return make_kind<Optimizer>("optimizer", wanted);
 }
 
 std::vector<std::string_view> optimizer_names() {
-  std::vector<std::string_view> names;
-  for_each_rule([&](const auto& rule) { names.push_back(rule.name); });
-  return names;
+  return kind_names<Optimizer>();
 }
 
 std::string_view name(const Optimizer& optimizer) {
@@ -116,16 +71,18 @@ std::vector<OptimizerOption> options(const Optimizer& optimizer) {
   std::vector<OptimizerOption> all;
   std::visit(
       [&]<class Rule>(const Rule& rule) {
-        for_each_option<Rule>([&](const OptionOf<Rule>& option) {
-          all.push_back({option.name, rule.*(option.member), option.help});
-        });
+        for_each_option<Rule>([&](const OptionOf<Rule>& option) { all.push_back(value_of(rule, option)); });
       },
       optimizer);
   return all;
 }
 
 void set_option(Optimizer& optimizer, std::string_view option, double value) {
-  std::visit([&](auto& rule) { set_option_of(rule, option, value); }, optimizer);
+  std::visit(
+      [&]<class Rule>(Rule& rule) {
+        set_named(rule, "optimizer", option, value, [](const auto& visit) { for_each_option<Rule>(visit); });
+      },
+      optimizer);
 }
 
 namespace {
