@@ -1,16 +1,13 @@
 // descent train: from settings to a run folder.
-#include "base/files.h"
 #include "cli/explain.h"
 #include "cli/interrupt.h"
-#include "cli/progress.h"
 #include "cli/run_folder.h"
+#include "cli/run_observers.h"
 #include "cli/run_settings.h"
 #include "cli/verbs.h"
 #include "descent/error.h"
 #include "descent/weights.h"
-#include "train/observers.h"
 #include "train/phase.h"
-#include "train/statistics.h"
 
 #include <fmt/format.h>
 
@@ -37,24 +34,6 @@ constexpr auto footer =
     "model.safetensors (the weights at the end), best.safetensors (those of the best validation\n"
     "accuracy) and plan.json (the device's measured choices).\n"
     "Ctrl-C finishes the step and saves; a second one ends at once. Exit codes: see 'descent --help'.";
-
-// Writes what the run was made with, once the device has made its choices.
-class ConfigWriter : public Observer {
- public:
-  ConfigWriter(std::filesystem::path folder, const RunSettings& settings, const Device& device)
-      : folder_(std::move(folder)), settings_(settings), device_(device) {}
-
-  void before_fit(FitState& /*state*/) override {
-    const std::string plan = device_.plan_text();
-    if (!plan.empty()) write_file_atomically(folder_ / "plan.json", plan);
-    write_file_atomically(folder_ / "config.toml", config_text(settings_, plan.empty() ? "" : "plan.json"));
-  }
-
- private:
-  std::filesystem::path folder_;
-  const RunSettings& settings_;
-  const Device& device_;
-};
 
 // The network asked for, with as many classes as the data has.
 std::pair<Network, DataSet> load(const RunSettings& run) {
@@ -95,29 +74,12 @@ void train(const TrainArguments& arguments) {
   const std::filesystem::path folder =
       make_run_folder(arguments.folder,
                       folder_name(fmt::format("{}-{}-{}", data.name, network.name, name(run.train.optimizer))));
-  ConfigWriter config(folder, run, *device);
-  CsvRecorder recorder(folder);
-  CheckpointWriter checkpoints(folder, {network, data.classes});
-  Progress progress(static_cast<std::int64_t>(data.train.size()), static_cast<std::int64_t>(data.valid.size()));
-  EpochTable table;
-  Interrupt interrupt;
-  std::optional<StatisticsFiles> statistics_files;
-  std::optional<StatisticsObserver> statistics;
-  std::optional<OperationTimes> operation_times;
-  std::vector<Observer*> observers{&config, &recorder, &checkpoints};
-  if (!run.train.watch.empty()) {
-    statistics_files.emplace(folder, network);
-    statistics.emplace(std::vector<StatisticsObserver::Sink>{
-        [&](const StepStatistics& seen) { statistics_files->write(seen); }});
-    operation_times.emplace(folder);
-    observers.insert(observers.end(), {&*statistics, &*operation_times});
+  {
+    const RunObservers observers(folder, run, network, data, *device, {arguments.quiet});
+    fit(network, store, data, run.train, observers.list());
   }
-  if (!arguments.quiet) observers.push_back(&progress);
-  observers.insert(observers.end(), {&table, &interrupt});
-
-  fit(network, store, data, run.train, observers);
   if (Interrupt::signal() != 0) {
-    checkpoints.save(store);
+    save_model(folder / "model.safetensors", {{network, data.classes}, store.download()});
     fmt::print(stderr, "descent: ended by signal {}; the weights so far are in '{}'\n", Interrupt::signal(),
                (folder / "model.safetensors").string());
     throw Exit{128 + Interrupt::signal()};

@@ -32,7 +32,6 @@ class CheckpointWriter : public Observer {
   CheckpointWriter(std::filesystem::path folder, ModelDescription description);
 
   void after_both_phases(FitState& state, const EpochMetrics& metrics) override;
-  void save(const ParameterStore& store) { save_as("model.safetensors", store); }
 
  private:
   void save_as(const std::string& file, const ParameterStore& store);

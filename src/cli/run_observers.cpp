@@ -1,0 +1,62 @@
+#include "cli/run_observers.h"
+
+#include "base/files.h"
+#include "cli/interrupt.h"
+#include "cli/progress.h"
+#include "cli/run_facts.h"
+#include "train/batch_sheet.h"
+#include "train/observers.h"
+#include "train/predictions.h"
+#include "train/run_record.h"
+#include "train/statistics.h"
+
+#include <string>
+
+namespace descent::cli {
+
+namespace {
+
+// Writes what the run was made with, once the device has made its choices.
+class ConfigWriter : public Observer {
+ public:
+  ConfigWriter(std::filesystem::path folder, const RunSettings& settings, const Device& device)
+      : folder_(std::move(folder)), settings_(settings), device_(device) {}
+
+  void before_fit(FitState& /*state*/) override {
+    const std::string plan = device_.plan_text();
+    if (!plan.empty()) write_file_atomically(folder_ / "plan.json", plan);
+    write_file_atomically(folder_ / "config.toml", config_text(settings_, plan.empty() ? "" : "plan.json"));
+  }
+
+ private:
+  std::filesystem::path folder_;
+  const RunSettings& settings_;
+  const Device& device_;
+};
+
+}  // namespace
+
+RunObservers::RunObservers(const std::filesystem::path& folder, const RunSettings& run, const Network& network,
+                           const DataSet& data, const Device& device, const ObserverChoice& choice) {
+  add<ConfigWriter>(folder, run, device);
+  add<RunRecord>(folder, run_facts(device, data, network, run.train.optimizer), network);
+  add<CsvRecorder>(folder);
+  if (!run.train.watch.empty()) look_inside(folder, network);
+  add<BatchSheet>(folder, data);
+  add<PredictionRecorder>(folder, data);
+  add<CheckpointWriter>(folder, ModelDescription{network, data.classes});
+  if (!choice.quiet) {
+    add<Progress>(static_cast<std::int64_t>(data.train.size()), static_cast<std::int64_t>(data.valid.size()));
+  }
+  add<EpochTable>();
+  add<Interrupt>();  // last: what it cuts off has been recorded
+}
+
+void RunObservers::look_inside(const std::filesystem::path& folder, const Network& network) {
+  const auto files = std::make_shared<StatisticsFiles>(folder, network);
+  add<StatisticsObserver>(
+      std::vector<StatisticsObserver::Sink>{[files](const StepStatistics& seen) { files->write(seen); }});
+  add<OperationTimes>(folder);
+}
+
+}  // namespace descent::cli

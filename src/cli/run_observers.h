@@ -1,0 +1,45 @@
+// Everything that watches, records or steers a run of `descent train`, in the order in which it is called.
+#pragma once
+
+#include "cli/run_settings.h"
+#include "descent/data.h"
+#include "descent/device.h"
+#include "descent/network.h"
+#include "descent/train.h"
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace descent::cli {
+
+struct ObserverChoice {
+  bool quiet = false;
+};
+
+class RunObservers {
+ public:
+  // All references must outlive the observers.
+  RunObservers(const std::filesystem::path& folder, const RunSettings& run, const Network& network,
+               const DataSet& data, const Device& device, const ObserverChoice& choice);
+
+  [[nodiscard]] std::span<Observer* const> list() const { return list_; }
+
+ private:
+  template <class Kind, class... Arguments>
+  Kind& add(Arguments&&... arguments) {
+    auto made = std::make_unique<Kind>(std::forward<Arguments>(arguments)...);
+    Kind& observer = *made;
+    list_.push_back(made.get());
+    owned_.push_back(std::move(made));
+    return observer;
+  }
+  void look_inside(const std::filesystem::path& folder, const Network& network);
+
+  std::vector<std::unique_ptr<Observer>> owned_;
+  std::vector<Observer*> list_;
+};
+
+}  // namespace descent::cli
