@@ -88,6 +88,8 @@ void run(int count, char** arguments) {
   descent::cli::add_inspect(program);
   descent::cli::add_list(program);
   descent::cli::add_doctor(program);
+  descent::cli::add_report(program);
+  descent::cli::add_compare(program);
 
   try {
     program.parse(count, arguments);

@@ -12,6 +12,8 @@ void add_predict(CLI::App& program);
 void add_inspect(CLI::App& program);
 void add_list(CLI::App& program);
 void add_doctor(CLI::App& program);
+void add_report(CLI::App& program);
+void add_compare(CLI::App& program);
 
 // Thrown where everything has been said already and only the exit code is left to give.
 struct Exit {

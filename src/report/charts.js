@@ -48,13 +48,7 @@ function logTicks(low, high) {
   const ticks = [];
   const first = Math.floor(Math.log10(low));
   const last = Math.ceil(Math.log10(high));
-  if (decades < 0.7) {
-    const rough = (high - low) / 5;
-    const power = 10 ** Math.floor(Math.log10(rough));
-    const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
-    for (let k = Math.ceil(low / step); k * step <= high; ++k) ticks.push(Number((k * step).toPrecision(12)));
-    return ticks;
-  }
+  if (decades < 0.7) return evenTicks(low, high, 5);
   const stride = Math.max(1, Math.ceil(decades / 8));
   const factors = decades > 3 ? [1] : decades > 1.5 ? [1, 3] : [1, 2, 5];
   for (let exponent = first; exponent <= last; ++exponent) {
@@ -72,15 +66,16 @@ function tickText(value) {
   return numberText(Math.abs(value) < 1e-15 ? 0 : value, 6);
 }
 
-// An axis that ends with the data has odd ticks there, which crowd their neighbours.
-function dropEnds(scale) {
-  const ticks = scale.ticks;
-  if (ticks.length < 4) return;
-  const step = ticks[2].value - ticks[1].value;
-  const crowded = (a, b) => b.value - a.value < 0.7 * step;
-  const first = crowded(ticks[0], ticks[1]) ? 1 : 0;
-  const last = crowded(ticks[ticks.length - 2], ticks[ticks.length - 1]) ? ticks.length - 1 : ticks.length;
-  scale.ticks = ticks.slice(first, last);
+// Round values from low to high, about `count` of them; whole ones where values are whole.
+function evenTicks(low, high, count, whole = false) {
+  const rough = (high - low) / count;
+  if (!(rough > 0)) return [low];
+  const power = 10 ** Math.floor(Math.log10(rough));
+  let step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999);
+  if (whole) step = Math.max(1, Math.round(step));
+  const ticks = [];
+  for (let k = Math.ceil(low / step - 1e-9); k * step <= high * (1 + 1e-12); ++k) ticks.push(Number((k * step).toPrecision(12)));
+  return ticks;
 }
 
 function axis(label, logarithmic, extra = {}) {
@@ -120,7 +115,7 @@ const markLines = {
     ctx.textAlign = 'center';
     for (const mark of options.marks || []) {
       const x = scales.x.getPixelForValue(mark.x);
-      if (!(x >= chartArea.left - 1 && x <= chartArea.right + 1) || x - lastLine < 7) continue;
+      if (!(x >= chartArea.left - 1 && x <= chartArea.right + 1) || x - lastLine < 22) continue;
       lastLine = x;
       ctx.setLineDash([4, 4]);
       ctx.beginPath();
@@ -128,7 +123,7 @@ const markLines = {
       ctx.lineTo(x, chartArea.bottom);
       ctx.stroke();
       const width = ctx.measureText(mark.label || '').width;
-      const middle = Math.min(Math.max(x, width / 2), chart.width - width / 2);
+      const middle = Math.min(Math.max(x, chartArea.left + width / 2), chart.width - width / 2);
       if (!mark.label || middle - width / 2 < lastLabel + 8) continue;
       ctx.fillText(mark.label, middle, chartArea.top - 5);
       lastLabel = middle + width / 2;
@@ -293,6 +288,23 @@ function startChart(plot, legend, item, config, bar) {
   return chart;
 }
 
+// The axis across ends with the data; its ticks are round.
+function evenPlaces(places, item) {
+  const whole = item.series.every((series) => places[series.x].every(Number.isInteger));
+  const all = item.series.flatMap((series) => places[series.x]);
+  const low = all.reduce((a, b) => Math.min(a, b), Infinity);
+  const high = all.reduce((a, b) => Math.max(a, b), -Infinity);
+  const limits = low > 0 && low < 0.05 * high ? { min: 0 } : {};
+  return {
+    ...limits,
+    bounds: 'data',
+    afterBuildTicks: (scale) => {
+      const count = Math.max(2, Math.round(scale.chart.width / 90));
+      scale.ticks = evenTicks(scale.min, scale.max, count, whole).map((value) => ({ value }));
+    },
+  };
+}
+
 // A value that never changes is shown above zero, not in a range made up around it.
 function evenLimits(sets) {
   const values = sets.flatMap((set) => set.data.map((point) => point.y)).filter((y) => y !== null);
@@ -319,7 +331,7 @@ function drawChart(plot, legend, item, places) {
   const limits = evenLimits(sets.filter((set) => set.yAxisID === 'y'));
   if (item.yMin !== undefined) limits.min = item.yMin;
   if (item.yMax !== undefined) limits.max = item.yMax;
-  const scales = { x: axis(item.xLabel, item.logX, item.logX ? {} : { bounds: 'data', afterBuildTicks: dropEnds }), y: axis(item.yLabel, item.logY, limits) };
+  const scales = { x: axis(item.xLabel, item.logX, item.logX ? {} : evenPlaces(places, item)), y: axis(item.yLabel, item.logY, limits) };
   if (item.series.some((series) => series.right)) {
     scales.right = axis(item.rightLabel, item.logRight, { position: 'right', ...evenLimits(sets.filter((set) => set.yAxisID === 'right')) });
   }

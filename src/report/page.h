@@ -15,9 +15,9 @@ namespace descent::report {
 struct Series {
   enum class Style : std::uint8_t { line, points, both };
 
-  std::string label;
-  std::vector<double> x;
-  std::vector<double> y;  // as many as x
+  std::string label = {};
+  std::vector<double> x = {};
+  std::vector<double> y = {};  // as many as x
   Style style = Style::line;
   bool right = false;                       // belongs to the axis on the right
   bool hidden = false;                      // off until a person switches it on in the legend

@@ -93,7 +93,9 @@ const renderers = {
   },
   table(box, item) {
     if (item.rows.length > 12) box.classList.add('long');
-    box.append(makeTable(item.header, item.rows, item.numeric, item.shades));
+    const table = makeTable(item.header, item.rows, item.numeric, item.shades);
+    if (item.rows.length > 26) table.classList.add('tall');
+    box.append(table);
   },
   pictures(box, item) {
     box.classList.add('long');
@@ -116,13 +118,26 @@ const renderers = {
   },
 };
 
-function makeItem(item, places, only) {
+function makeItem(item, places) {
   const box = element('figure', {});
   if (item.wide) box.classList.add('wide');
-  if (only) box.classList.add('only');
   if (item.title) box.append(element('h3', {}, item.title));
   if (item.note) box.append(element('p', { class: 'note' }, item.note));
   return { box, draw: () => renderers[item.kind](box, item, places) };
+}
+
+// Items stand in pairs; one that would stand alone takes the whole row.
+function fillRows(items) {
+  let waiting = null;
+  for (const { box } of items) {
+    if (box.classList.contains('wide')) {
+      if (waiting) waiting.classList.add('wide');
+      waiting = null;
+    } else {
+      waiting = waiting ? null : box;
+    }
+  }
+  if (waiting) waiting.classList.add('wide');
 }
 
 function setTheme(name, button) {
@@ -168,7 +183,8 @@ function start() {
   document.body.append(header, main);
 
   for (const section of page.sections) {
-    const items = section.items.map((item) => makeItem(item, page.places, section.items.length === 1));
+    const items = section.items.map((item) => makeItem(item, page.places));
+    fillRows(items);
     const grid = element('div', { class: 'items' }, ...items.map((item) => item.box));
     const part = element('section', { id: section.id }, element('h2', {}, section.title));
     if (section.text) part.append(element('p', {}, section.text));
