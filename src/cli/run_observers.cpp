@@ -8,6 +8,7 @@
 #include "train/observers.h"
 #include "train/predictions.h"
 #include "train/run_record.h"
+#include "train/scheduler.h"
 #include "train/statistics.h"
 
 #include <string>
@@ -40,6 +41,7 @@ RunObservers::RunObservers(const std::filesystem::path& folder, const RunSetting
                            const DataSet& data, const Device& device, const ObserverChoice& choice) {
   add<ConfigWriter>(folder, run, device);
   add<RunRecord>(folder, run_facts(device, data, network, run.train.optimizer), network);
+  add<Scheduler>(run.schedule);
   add<CsvRecorder>(folder);
   if (!run.train.watch.empty()) look_inside(folder, network);
   add<BatchSheet>(folder, data);
