@@ -4,6 +4,7 @@
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/run_facts.h"
+#include "report/report_writer.h"
 #include "train/batch_sheet.h"
 #include "train/observers.h"
 #include "train/predictions.h"
@@ -47,6 +48,7 @@ RunObservers::RunObservers(const std::filesystem::path& folder, const RunSetting
   add<BatchSheet>(folder, data);
   add<PredictionRecorder>(folder, data);
   add<CheckpointWriter>(folder, ModelDescription{network, data.classes});
+  add<ReportWriter>(folder);  // after those whose files it reads
   if (!choice.quiet) {
     add<Progress>(static_cast<std::int64_t>(data.train.size()), static_cast<std::int64_t>(data.valid.size()));
   }
