@@ -1,9 +1,11 @@
 // descent train: from settings to a run folder.
 #include "cli/explain.h"
 #include "cli/interrupt.h"
+#include "cli/load_run.h"
 #include "cli/run_folder.h"
 #include "cli/run_observers.h"
 #include "cli/run_settings.h"
+#include "cli/setting_options.h"
 #include "cli/verbs.h"
 #include "descent/error.h"
 #include "descent/weights.h"
@@ -35,15 +37,6 @@ constexpr auto footer =
     "accuracy) and plan.json (the device's measured choices).\n"
     "Ctrl-C finishes the step and saves; a second one ends at once. Exit codes: see 'descent --help'.";
 
-// The network asked for, with as many classes as the data has.
-std::pair<Network, DataSet> load(const RunSettings& run) {
-  Network network = load_network(run.model);
-  DataSet data = load_data_set(run.data, network.input);
-  const auto classes = static_cast<std::int64_t>(data.classes.size());
-  if (classes > 0 && classes != network.classes()) network = load_network(run.model, classes);
-  return {std::move(network), std::move(data)};
-}
-
 // Activations are the usual thing to look at; a network without any is not looked into unless asked.
 std::vector<WatchedLayer> watched(const RunSettings& run, const Network& network) {
   const bool usual = std::ranges::any_of(
@@ -52,16 +45,11 @@ std::vector<WatchedLayer> watched(const RunSettings& run, const Network& network
   return usual ? watched_layers(network, {"kind:general_relu"}) : std::vector<WatchedLayer>{};
 }
 
-HostParameters first_parameters(const RunSettings& run, const Network& network, const ParameterLayout& layout) {
-  if (run.init_from.empty()) return initialise(network, layout, run.initialisation, run.train.seed);
-  return parameters_from(read_safetensors(run.init_from), layout, run.init_from);
-}
-
 void train(const TrainArguments& arguments) {
   RunSettings run =
       resolve(arguments.config.empty() ? GivenSettings{} : read_config(arguments.config), arguments.given);
   check_run_folder(arguments.folder);
-  const auto [network, data] = load(run);
+  const auto [network, data] = load_run(run);
   run.train.watch = watched(run, network);
   const ParameterLayout layout = parameter_layout(network);
   check_fit(network, layout, data, run.train);
@@ -87,34 +75,6 @@ void train(const TrainArguments& arguments) {
   fmt::print("results in {}\n", folder.string());
 }
 
-void add_setting(CLI::App& verb, const Setting& setting, const std::shared_ptr<TrainArguments>& arguments) {
-  const std::string option = "--" + setting.name;
-  const auto give = [arguments, &setting](std::string label, std::string text) {
-    arguments->given[setting.name].push_back({std::move(label), std::move(text)});
-  };
-  if (setting.flag) {
-    verb.add_flag_callback(
-        option, [give, option] { give(option, "true"); }, setting.help + " (default)");
-    const std::string opposite = "--no-" + setting.name;
-    verb.add_flag_callback(
-        opposite, [give, opposite] { give(opposite, "false"); }, "do not");
-  } else if (setting.repeated) {
-    verb.add_option_function<std::vector<std::string>>(
-            option,
-            [give, option](const std::vector<std::string>& texts) {
-              for (const std::string& text : texts) give(option, text);
-            },
-            fmt::format("{} (default: {})", setting.help, setting.standard))
-        ->type_name(setting.type)
-        ->expected(1)
-        ->allow_extra_args(false)
-        ->take_all();
-  } else {
-    add_value(verb, option, setting.type, setting.help, setting.standard,
-              [give, option](const std::string& text) { give(option, text); });
-  }
-}
-
 }  // namespace
 
 void add_train(CLI::App& program) {
@@ -124,7 +84,11 @@ void add_train(CLI::App& program) {
   add_value(*verb, "--config", "FILE.toml",
             "settings from the config.toml of another run; options given beside it count more", "none",
             [arguments](const std::string& text) { arguments->config = text; });
-  for (const Setting& setting : settings()) add_setting(*verb, setting, arguments);
+  for (const Setting& setting : settings()) {
+    add_setting(*verb, setting, [arguments](const std::string& name, Given given) {
+      arguments->given[name].push_back(std::move(given));
+    });
+  }
   add_value(*verb, "--out", "DIR", "the run folder", "runs/<data>-<model>-<optimizer>[-N]",
             [arguments](const std::string& text) {
               if (text.empty()) throw Error("--out needs a value");
