@@ -108,20 +108,27 @@ void write_file_atomically(const fs::path& file, std::span<const std::string_vie
   if (directory.get() >= 0) ::fsync(directory.get());  // best effort: some file systems refuse
 }
 
-LineWriter::LineWriter(const fs::path& file, std::string_view header)
+RecordWriter::RecordWriter(const fs::path& file)
     : file_(file),
       descriptor_(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666)) {
   if (descriptor_ < 0) fail(file_, "write");
-  write(std::string(header));
 }
 
-LineWriter::~LineWriter() {
+RecordWriter::~RecordWriter() {
   if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void RecordWriter::write(std::string_view record) {
+  write_all(descriptor_, record, file_);
+}
+
+LineWriter::LineWriter(const fs::path& file, std::string_view header) : file_(file) {
+  write(std::string(header));
 }
 
 void LineWriter::write(std::string line) {
   line += '\n';
-  write_all(descriptor_, line, file_);
+  file_.write(line);
 }
 
 void require_writable_folder(const fs::path& folder) {

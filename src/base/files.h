@@ -17,20 +17,31 @@ namespace descent {
 void write_file_atomically(const std::filesystem::path& file, std::string_view content);
 void write_file_atomically(const std::filesystem::path& file, std::span<const std::string_view> parts);
 
+// A file that grows by whole records, one write call each.
+class RecordWriter {
+ public:
+  explicit RecordWriter(const std::filesystem::path& file);  // creates or empties it
+  ~RecordWriter();
+  RecordWriter(const RecordWriter&) = delete;
+  RecordWriter& operator=(const RecordWriter&) = delete;
+
+  void write(std::string_view record);
+
+ private:
+  std::filesystem::path file_;
+  int descriptor_ = -1;
+};
+
 // A text file that grows by whole lines, one write call each.
 class LineWriter {
  public:
   // Creates or empties the file, and writes `header`.
   LineWriter(const std::filesystem::path& file, std::string_view header);
-  ~LineWriter();
-  LineWriter(const LineWriter&) = delete;
-  LineWriter& operator=(const LineWriter&) = delete;
 
   void write(std::string line);  // the newline is added
 
  private:
-  std::filesystem::path file_;
-  int descriptor_ = -1;
+  RecordWriter file_;
 };
 
 // Creates the folder if needed and makes sure that files can be written into it. Throws Error.
