@@ -87,6 +87,7 @@ void run(int count, char** arguments) {
   descent::cli::add_eval(program);
   descent::cli::add_predict(program);
   descent::cli::add_inspect(program);
+  descent::cli::add_demo(program);
   descent::cli::add_list(program);
   descent::cli::add_doctor(program);
   descent::cli::add_report(program);

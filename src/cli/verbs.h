@@ -15,6 +15,7 @@ void add_doctor(CLI::App& program);
 void add_report(CLI::App& program);
 void add_compare(CLI::App& program);
 void add_lr_find(CLI::App& program);
+void add_demo(CLI::App& program);
 
 // Thrown where everything has been said already and only the exit code is left to give.
 struct Exit {

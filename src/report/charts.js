@@ -294,7 +294,9 @@ function evenPlaces(places, item) {
   const all = item.series.flatMap((series) => places[series.x]);
   const low = all.reduce((a, b) => Math.min(a, b), Infinity);
   const high = all.reduce((a, b) => Math.max(a, b), -Infinity);
-  const limits = low > 0 && low < 0.05 * high ? { min: 0 } : {};
+  // Chart.js takes the ends of an axis from the first and the last point: a path goes to and fro between them.
+  const forward = item.series.every((series) => places[series.x].every((x, i, all) => i === 0 || x >= all[i - 1]));
+  const limits = !forward ? { min: low, max: high } : low > 0 && low < 0.05 * high ? { min: 0 } : {};
   return {
     ...limits,
     bounds: 'data',
