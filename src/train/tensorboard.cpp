@@ -42,13 +42,14 @@ void TensorBoardWriter::after_batch(FitState& state) {
 }
 
 void TensorBoardWriter::after_both_phases(FitState& /*state*/, const EpochMetrics& metrics) {
+  const std::int64_t last = metrics.step - 1;  // as in metrics.csv
   EventValues values;
   values.add_scalar("train/epoch_loss", metrics.train.loss);
   values.add_scalar("train/accuracy", metrics.train.accuracy);
   values.add_scalar("valid/loss", metrics.valid.loss);
   values.add_scalar("valid/accuracy", metrics.valid.accuracy);
-  file_.write(metrics.step, values);
-  write_picture(metrics.step, "worst.png", "pictures/worst");
+  file_.write(last, values);
+  write_picture(last, "worst.png", "pictures/worst");
 }
 
 void TensorBoardWriter::write_picture(std::int64_t step, const std::string& file, const std::string& tag) {
