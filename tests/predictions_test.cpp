@@ -65,7 +65,7 @@ std::vector<Answer> answers(const PictureSet& set, const std::vector<float>& wei
   for (std::size_t picture = 0; picture < set.size(); ++picture) {
     std::vector<double> logits;
     for (std::size_t k = 0; k < 3; ++k) {
-      double logit = static_cast<double>(weights[3 * pixels + k]);
+      auto logit = static_cast<double>(weights[3 * pixels + k]);
       for (std::size_t i = 0; i < pixels; ++i) {
         logit += static_cast<double>(weights[k * pixels + i]) * set.pictures[picture * pixels + i] / 255.0;
       }

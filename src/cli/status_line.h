@@ -9,8 +9,8 @@ namespace descent::cli {
 
 struct LinePart {
   std::string text;
-  int rank = 0;             // the part of the highest rank goes first
-  std::string colour = "";  // an escape sequence; empty: none
+  int rank = 0;          // the part of the highest rank goes first
+  std::string colour{};  // an escape sequence; empty: none
 };
 
 // The parts one after the other, in at most `cells` characters: parts are left out, and what is still too
