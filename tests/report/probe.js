@@ -37,6 +37,10 @@ const checks = {
     const wide = document.documentElement.scrollWidth;
     return wide > window.innerWidth ? `${wide} > ${window.innerWidth}` : '';
   },
+  'the window is as wide as it is to be': () => {
+    const wanted = window.parent === window ? 1280 : 360;
+    return window.innerWidth === wanted ? '' : `${window.innerWidth}, not ${wanted}`;
+  },
   'the colours are those asked for': () => {
     const asked = window.matchMedia('(prefers-color-scheme: dark)').matches;
     const style = getComputedStyle(document.body);
@@ -96,5 +100,5 @@ window.addEventListener('load', () => setTimeout(() => {
   const result = document.createElement('pre');
   result.id = 'probe';
   result.textContent = `\n${lines.join('\n')}\n`;
-  document.body.append(result);
+  window.parent.document.body.append(result);  // the browser writes out the outermost page
 }, 300));
