@@ -198,7 +198,7 @@ BOOST_AUTO_TEST_CASE(time_is_shared_out_by_operation_and_direction) {
   BOOST_TEST(bars->groups[0].values[0] == 2);
   BOOST_TEST(bars->groups[1].values[0] == 5);
   const auto tables = items_of<Table>(section);
-  const std::vector<std::string> backward{"backward", "5", "50.0 %"};
+  const std::vector<std::string> backward{"backward", "5", "50.0\u00A0%"};
   BOOST_TEST(tables[0]->rows[1] == backward, boost::test_tools::per_element());
   BOOST_TEST(tables[1]->rows[1][4] == "2");  // GFLOP/s
   BOOST_TEST(tables[1]->rows[1][5] == "4");  // GB/s

@@ -147,9 +147,9 @@ Section pictures_section(const RunFiles& run) {
           "Validation pictures of the highest loss, worst first: their class, what was said and how surely.",
       .png = run.worst_png};
   for (const WorstPicture& picture : run.worst) {
-    worst.captions.push_back(fmt::format("{}\nsaid {} ({})\nloss {}, no. {}", picture.label, picture.said,
+    worst.captions.push_back(fmt::format("{}\nsaid {}\n{}, loss {}\nno. {}", picture.label, picture.said,
                                          percent_text(picture.probability), number_text(picture.loss, 3),
-                                         fmt::format("{}", picture.index)));
+                                         picture.index));
   }
   add_pictures(section, std::move(worst), worst_columns, "worst.png");
   Pictures batch{

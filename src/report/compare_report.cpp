@@ -43,6 +43,7 @@ Chart batch_chart(Runs runs, bool smooth) {
               .note = smooth ? "Exponentially weighted mean over about ten batches, bias corrected." : "",
               .x_label = "batch",
               .y_label = "loss",
+              .log_y = smooth,
               .wide = smooth};
   const std::size_t most = points_a_curve(runs);
   for (std::size_t k = 0; k < runs.size(); ++k) {
@@ -155,8 +156,11 @@ std::string verdict(Runs runs) {
   if (accurate != nullptr) {
     text = fmt::format("After its last epoch, {} has the highest validation accuracy, {:.4f}", accurate->label,
                        last(accurate).valid_accuracy);
-    if (sure != nullptr)
-      text += fmt::format("; {} the lowest validation loss, {:.4f}", sure->label, last(sure).valid_loss);
+    if (sure == accurate) {
+      text += fmt::format(", and the lowest validation loss, {:.4f}", last(sure).valid_loss);
+    } else if (sure != nullptr) {
+      text += fmt::format("; {} has the lowest validation loss, {:.4f}", sure->label, last(sure).valid_loss);
+    }
     text += ".";
   }
   return text;

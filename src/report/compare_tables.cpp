@@ -133,8 +133,8 @@ std::vector<std::pair<std::string, std::string>> config_values(const std::string
 Table results_table(std::span<const LabelledRun> runs) {
   Table table{.title = "Results",
               .note = "Training figures are those of the last epoch.",
-              .header = {"run", "optimizer", "lr", "epochs", "best valid accuracy", "last", "best valid loss",
-                         "last", "train accuracy", "train loss", "train, s"},
+              .header = {"run", "optimizer", "lr", "epochs", "best valid accuracy", "last valid accuracy",
+                         "best valid loss", "last valid loss", "train accuracy", "train loss", "train, s"},
               .numeric = {false, false, true, true, true, true, true, true, true, true, true},
               .wide = true};
   for (const LabelledRun& run : runs) table.rows.push_back(results_row(run));

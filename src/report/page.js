@@ -193,6 +193,8 @@ function start() {
     for (const item of items) item.draw();  // drawn in place: charts measure their box
   }
   printWell(button);
+  const wanted = location.hash && document.getElementById(location.hash.slice(1));
+  if (wanted) wanted.scrollIntoView();  // it was not there when the browser looked for it
   document.documentElement.dataset.ready = 'yes';
 }
 

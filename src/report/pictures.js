@@ -89,7 +89,7 @@ function drawTiles(box, item) {
   sprite.addEventListener('load', () => {
     const width = Math.floor(sprite.naturalWidth / item.columns);
     const height = Math.floor(sprite.naturalHeight / item.rows);
-    box.style.setProperty('--tile', `${Math.min(Math.max(width, 92), 160)}px`);
+    box.style.setProperty('--tile', `${Math.min(Math.max(width, 104), 160)}px`);
     tiles.forEach((canvas, k) => {
       canvas.width = width;
       canvas.height = height;

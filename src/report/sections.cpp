@@ -58,7 +58,7 @@ std::string whole_text(double value) {
 }
 
 std::string percent_text(double share, int digits) {
-  return std::isfinite(share) ? fmt::format("{:.{}f} %", 100 * share, digits) : "–";
+  return std::isfinite(share) ? fmt::format("{:.{}f}\u00A0%", 100 * share, digits) : "–";
 }
 
 std::string fixed_text(double value, int digits) {
