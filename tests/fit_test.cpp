@@ -315,7 +315,7 @@ BOOST_AUTO_TEST_CASE(a_loss_that_is_not_finite_names_step_and_layer) {
     BOOST_TEST(message.find("at step 2: layer '5'") != std::string::npos, message);
     BOOST_TEST(error.exit_code() == 1);
   }
-  BOOST_TEST(diary.text.ends_with("before_batch cleanup_batch cleanup_epoch cleanup_fit "));
+  BOOST_TEST(diary.text.ends_with("before_batch after_loss cleanup_batch cleanup_epoch cleanup_fit "));
 }
 
 BOOST_AUTO_TEST_CASE(an_observer_may_cancel_before_a_loss_that_is_not_finite_ends_the_fit) {
