@@ -11,6 +11,7 @@
 #include "train/run_record.h"
 #include "train/scheduler.h"
 #include "train/statistics.h"
+#include "train/tensorboard.h"
 
 #include <string>
 
@@ -44,9 +45,14 @@ RunObservers::RunObservers(const std::filesystem::path& folder, const RunSetting
   add<RunRecord>(folder, run_facts(device, data, network, run.train.optimizer), network);
   add<Scheduler>(run.schedule);
   add<CsvRecorder>(folder);
-  if (!run.train.watch.empty()) look_inside(folder, network);
   add<BatchSheet>(folder, data);
   add<PredictionRecorder>(folder, data);
+  StatisticsObserver::Sink to_tensorboard;
+  if (choice.tensorboard) {
+    TensorBoardWriter& writer = add<TensorBoardWriter>(folder);
+    to_tensorboard = [&writer, &network](const StepStatistics& seen) { writer.write(seen, network); };
+  }
+  if (!run.train.watch.empty()) look_inside(folder, network, std::move(to_tensorboard));
   add<CheckpointWriter>(folder, ModelDescription{network, data.classes});
   add<ReportWriter>(folder);  // after those whose files it reads
   if (!choice.quiet) {
@@ -56,10 +62,12 @@ RunObservers::RunObservers(const std::filesystem::path& folder, const RunSetting
   add<Interrupt>();  // last: what it cuts off has been recorded
 }
 
-void RunObservers::look_inside(const std::filesystem::path& folder, const Network& network) {
+void RunObservers::look_inside(const std::filesystem::path& folder, const Network& network,
+                               StatisticsObserver::Sink more) {
   const auto files = std::make_shared<StatisticsFiles>(folder, network);
-  add<StatisticsObserver>(
-      std::vector<StatisticsObserver::Sink>{[files](const StepStatistics& seen) { files->write(seen); }});
+  std::vector<StatisticsObserver::Sink> sinks{[files](const StepStatistics& seen) { files->write(seen); }};
+  if (more) sinks.push_back(std::move(more));
+  add<StatisticsObserver>(std::move(sinks));
   add<OperationTimes>(folder);
 }
 

@@ -6,6 +6,7 @@
 #include "descent/device.h"
 #include "descent/network.h"
 #include "descent/train.h"
+#include "train/statistics.h"
 
 #include <filesystem>
 #include <memory>
@@ -16,7 +17,8 @@
 namespace descent::cli {
 
 struct ObserverChoice {
-  bool quiet = false;
+  bool quiet = false;        // no progress
+  bool tensorboard = false;  // an event file too
 };
 
 class RunObservers {
@@ -36,7 +38,8 @@ class RunObservers {
     owned_.push_back(std::move(made));
     return observer;
   }
-  void look_inside(const std::filesystem::path& folder, const Network& network);
+  // `more` gets what the files get.
+  void look_inside(const std::filesystem::path& folder, const Network& network, StatisticsObserver::Sink more);
 
   std::vector<std::unique_ptr<Observer>> owned_;
   std::vector<Observer*> list_;

@@ -29,12 +29,14 @@ struct TrainArguments {
   RunFolderChoice folder;
   bool explain = false;
   bool quiet = false;
+  bool tensorboard = false;
 };
 
 constexpr auto footer =
     "The run folder holds config.toml, metrics.csv (a row an epoch), steps.csv (a row a batch),\n"
     "model.safetensors (the weights at the end), best.safetensors (those of the best validation\n"
-    "accuracy) and plan.json (the device's measured choices).\n"
+    "accuracy), plan.json (the device's measured choices), and report.html: all that was seen, as a page\n"
+    "that grows while the run goes on.\n"
     "Ctrl-C finishes the step and saves; a second one ends at once. Exit codes: see 'descent --help'.";
 
 // Activations are the usual thing to look at; a network without any is not looked into unless asked.
@@ -63,7 +65,7 @@ void train(const TrainArguments& arguments) {
       make_run_folder(arguments.folder,
                       folder_name(fmt::format("{}-{}-{}", data.name, network.name, name(run.train.optimizer))));
   {
-    const RunObservers observers(folder, run, network, data, *device, {arguments.quiet});
+    const RunObservers observers(folder, run, network, data, *device, {arguments.quiet, arguments.tensorboard});
     fit(network, store, data, run.train, observers.list());
   }
   if (Interrupt::signal() != 0) {
@@ -97,6 +99,8 @@ void add_train(CLI::App& program) {
   verb->add_flag("--force", arguments->folder.force, "overwrite the run in the run folder (default: off)");
   verb->add_flag("--explain", arguments->explain,
                  "print how the device computes every operation, and do not train (default: off)");
+  verb->add_flag("--tensorboard", arguments->tensorboard,
+                 "write an event file for TensorBoard into the run folder (default: off)");
   verb->add_flag("--quiet", arguments->quiet, "no progress on standard error (default: off)");
   verb->callback([arguments] { train(*arguments); });
 }
