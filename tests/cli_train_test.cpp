@@ -82,6 +82,19 @@ BOOST_AUTO_TEST_CASE(a_run_shows_its_layers_parameters_and_operations_unless_tol
   BOOST_TEST(holds(read_text(place / "unseen/config.toml"), "watch = [\"none\"]"));
 }
 
+BOOST_AUTO_TEST_CASE(an_event_file_is_written_when_asked_for) {
+  const Workplace place;
+  const auto event_files = [&](const std::string& run) {
+    return std::ranges::count_if(fs::directory_iterator(place / run), [](const fs::directory_entry& entry) {
+      return entry.path().filename().string().starts_with("events.out.tfevents.");
+    });
+  };
+  BOOST_TEST(place.train("--tensorboard --out with").code == 0);
+  BOOST_TEST(event_files("with") == 1);
+  BOOST_TEST(place.train("--out without").code == 0);
+  BOOST_TEST(event_files("without") == 0);
+}
+
 BOOST_AUTO_TEST_CASE(a_forced_run_leaves_nothing_of_the_older_one) {
   const Workplace place;
   BOOST_TEST(place.train("--out one").code == 0);
