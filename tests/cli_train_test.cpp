@@ -53,7 +53,7 @@ BOOST_AUTO_TEST_CASE(a_run_leaves_its_files_in_a_folder_named_after_it) {
   BOOST_TEST(metrics[2].starts_with("1,5,0.006,"), metrics[2]);
   const std::vector<std::string> steps = place.lines(standard_run + "/steps.csv");
   BOOST_REQUIRE(steps.size() == 7U);
-  BOOST_TEST(steps[0] == "step,lr,train_loss,momentum");
+  BOOST_TEST(steps[0] == "step,lr,train_loss,momentum,train_accuracy");
   BOOST_TEST(steps[1].starts_with("0,0.006,"));
   BOOST_TEST(steps[6].starts_with("5,0.006,"));
 }

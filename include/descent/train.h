@@ -59,6 +59,7 @@ struct FitState {
   bool training = true;   // false while validating
   std::int64_t batch_pictures = 0;
   double batch_loss = 0;                           // mean of the batch at hand, before its update
+  double batch_accuracy = 0;                       // its share of right answers
   PhaseMetrics running;                            // of the phase so far
   std::span<const std::uint32_t> batch_indices{};  // of the batch's pictures, in their set
   Plan* plan = nullptr;                            // of the batch; its ports may be read

@@ -65,6 +65,8 @@ RunFacts run_facts(const Device& device, const DataSet& data, const Network& net
   RunFacts facts;
   facts.version = DESCENT_VERSION;
   facts.command = command_text(content_of("/proc/self/cmdline"));
+  // As it may be typed wherever the program lies.
+  facts.command.erase(0, facts.command.substr(0, facts.command.find(' ')).rfind('/') + 1);
   facts.device = device.description();
   facts.host = machine.nodename;
   facts.os = os_text(machine);

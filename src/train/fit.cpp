@@ -68,7 +68,7 @@ class Fit {
         watched_plans_(watched_plans(network, store, data.train, settings)),
         valid_order_(epoch_order(data.valid.size(), false, settings.seed, 0)),
         learning_rate_(std::visit([](const auto& rule) { return rule.learning_rate; }, optimizer_)),
-        state_{settings, store, optimizer_, learning_rate_, train_plans_.batches(), 0, 0, true, 0, 0,
+        state_{settings, store, optimizer_, learning_rate_, train_plans_.batches(), 0, 0, true, 0, 0, 0,
                {},       {},    nullptr,    false} {
     workspace_ = device_.allocate(std::max({train_plans_.workspace_bytes(), valid_plans_.workspace_bytes(),
                                             watched_plans_ ? watched_plans_->workspace_bytes() : 0}));
@@ -145,6 +145,7 @@ class Fit {
     }
     sums_.add(result, state_.batch_pictures);
     state_.batch_loss = result.loss_sum / static_cast<double>(state_.batch_pictures);
+    state_.batch_accuracy = static_cast<double>(result.correct) / static_cast<double>(state_.batch_pictures);
     measure_phase();
     notify(&Observer::after_loss);
     if (!std::isfinite(result.loss_sum)) refuse_loss(plan, context, moment());

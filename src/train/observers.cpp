@@ -12,7 +12,7 @@ namespace descent {
 CsvRecorder::CsvRecorder(const std::filesystem::path& folder)
     : metrics_(folder / "metrics.csv",
                "epoch,step,lr,train_loss,train_accuracy,valid_loss,valid_accuracy,train_seconds,valid_seconds"),
-      steps_(folder / "steps.csv", "step,lr,train_loss,momentum") {}
+      steps_(folder / "steps.csv", "step,lr,train_loss,momentum,train_accuracy") {}
 
 void CsvRecorder::after_loss(FitState& state) {
   rate_ = state.learning_rate;
@@ -21,8 +21,8 @@ void CsvRecorder::after_loss(FitState& state) {
 
 void CsvRecorder::after_batch(FitState& state) {
   if (state.training) {
-    steps_.write(
-        fmt::format("{},{:.9g},{:.9g},{}", state.step, rate_, state.batch_loss, csv_number(momentum_)));
+    steps_.write(fmt::format("{},{:.9g},{:.9g},{},{:.9g}", state.step, rate_, state.batch_loss,
+                             csv_number(momentum_), state.batch_accuracy));
   }
 }
 
