@@ -66,7 +66,8 @@ std::vector<TestedDevice> devices_with_all_choices(int threads) {
   const auto add_cpu = [&](std::string_view choice, const CpuChoices& choices) {
     all.push_back({"cpu, " + std::string(choice), std::make_unique<CpuDevice>(options(threads), choices)});
   };
-  for (const Layout layout : {nchw, nhwc, nchw8c, nchw16c}) add_cpu(layout_name(layout), {layout, true});
+  for (const Layout layout : {nchw, nhwc, nchw8c, nchw16c, n16chw})
+    add_cpu(layout_name(layout), {layout, true});
   add_cpu("own loops", {std::nullopt, false});
   add_cpu("own loops in nhwc", {nhwc, false});
   add_cpu("own loops in nChw8c", {nchw8c, false});

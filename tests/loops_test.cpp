@@ -22,7 +22,7 @@
 namespace descent::test {
 namespace {
 
-constexpr Layout layouts[] = {nchw, nhwc, nchw8c, nchw16c};
+constexpr Layout layouts[] = {nchw, nhwc, nchw8c, nchw16c, n16chw};
 
 // Own loops wherever there are some.
 CpuDevice loops_device(Layout layout, int threads) {

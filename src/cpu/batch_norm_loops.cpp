@@ -92,7 +92,7 @@ class BatchNormKernel : public LoopKernel {
  public:
   BatchNormKernel(const KernelRequest& request, Layout layout, const CpuContext& context)
       : op_(std::get<BatchNorm>(request.unit.first().op)),
-        blocking_(Blocking(request.inputs[0].shape, layout).with_widest_inner()),
+        blocking_(Blocking(request.inputs[0].shape, layout).with_lanes_as_cells(layout).with_widest_inner()),
         parts_(std::min(blocking_.pictures, most_parts)),
         trains_(trains(request)),
         threads_(context.threads) {

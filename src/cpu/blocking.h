@@ -1,7 +1,9 @@
 // One view of all layouts: a tensor is pictures × groups × cells × inner, where channel = group·inner + i.
-// Plain has one channel inner, channels-last all of them, the blocked layouts 8 or 16.
+// Plain has one channel inner, channels-last all of them, the blocked layouts 8 or 16. Where pictures are
+// innermost, sixteen of them count as sixteen channels: right for all that treats channels alike.
 #pragma once
 
+#include "cpu/lanes.h"
 #include "cpu/layouts.h"
 
 #include <cstdint>
@@ -30,6 +32,10 @@ struct Blocking {
       inner = 16;
     }
     groups = channels / inner;
+    if (layout == n16chw) {
+      pictures /= lanes;
+      inner = lanes;
+    }
   }
 
   // With one cell a channel every layout has the same order: the view with all channels inner then
@@ -41,6 +47,16 @@ struct Blocking {
       wide.groups = 1;
     }
     return wide;
+  }
+
+  // With the pictures of a vector as cells: a group is then one channel.
+  [[nodiscard]] Blocking with_lanes_as_cells(Layout layout) const {
+    Blocking flat = *this;
+    if (layout == n16chw) {
+      flat.width *= lanes;
+      flat.inner = 1;
+    }
+    return flat;
   }
 
   [[nodiscard]] std::int64_t cells() const { return height * width; }

@@ -40,6 +40,10 @@ std::string unit_key(const KernelRequest& request, Layout layout, bool loops) {
                      layout_name(layout));
 }
 
+std::string conv_lanes_key(const ConvProblem& problem, const KernelRequest& request) {
+  return fmt::format("{} out {}", unit_key(request, n16chw, true), problem.op.out);
+}
+
 }  // namespace
 
 CpuFactory::CpuFactory(const CpuContext& context, const dnnl::engine& engine, Measurements* measurements,
@@ -119,6 +123,7 @@ std::vector<UnitCandidate> CpuFactory::conv_candidates(const KernelRequest& requ
   std::vector<UnitCandidate> found;
   for (const Layout destination : fitting_layouts(problem.destination)) {
     for (const Layout source : fitting_layouts(problem.source)) {
+      if (source == n16chw || destination == n16chw) continue;
       double seconds = 0;
       const bool possible =
           choices_.library && std::all_of(directions.begin(), directions.end(), [&](Direction d) {
@@ -130,6 +135,13 @@ std::vector<UnitCandidate> CpuFactory::conv_candidates(const KernelRequest& requ
     }
   }
   if (found.empty()) found.push_back({{nchw}, nchw, 0, true});
+  if (problem.op.groups == 1 && layout_fits(problem.source, n16chw)) {
+    UnitCandidate in_lanes = uniform_candidate(request, n16chw);
+    in_lanes.loops = true;
+    in_lanes.seconds = tuner_.kernel_seconds(conv_lanes_key(problem, request), request,
+                                             [&] { return make_conv_lanes(request, context_); });
+    found.push_back(in_lanes);
+  }
   return found;
 }
 
@@ -141,7 +153,8 @@ std::vector<UnitCandidate> CpuFactory::batch_norm_candidates(const KernelRequest
     loops.loops = true;
     loops.seconds =
         tuner_.kernel_seconds(unit_key(request, layout, true), request, [&] { return make(request, loops); });
-    if (!choices_.library || !pictures || make_batch_norm(request, layout, onednn_) == nullptr) {
+    if (!choices_.library || !pictures || layout == n16chw ||
+        make_batch_norm(request, layout, onednn_) == nullptr) {
       found.push_back(loops);
       continue;
     }
@@ -158,6 +171,8 @@ std::vector<UnitCandidate> CpuFactory::timed_candidates(const KernelRequest& req
   std::vector<UnitCandidate> found;
   for (const Layout layout : fitting_layouts(request.inputs.front().shape)) {
     if (!layout_fits(request.output.shape, layout)) continue;
+    // Its one cell a channel is plain in every layout but this.
+    if (layout == n16chw && std::holds_alternative<GlobalAvgPool>(request.unit.first().op)) continue;
     UnitCandidate candidate = uniform_candidate(request, layout);
     candidate.seconds = tuner_.kernel_seconds(unit_key(request, layout, true), request,
                                               [&] { return make(request, candidate); });
@@ -194,6 +209,7 @@ std::unique_ptr<Kernel> CpuFactory::make(const KernelRequest& request, const Uni
 
 std::unique_ptr<Kernel> CpuFactory::make_best_conv(const KernelRequest& request,
                                                    const UnitCandidate& candidate) {
+  if (candidate.output == n16chw) return make_conv_lanes(request, context_);
   if (candidate.loops) return make_conv_loops(request, context_);
   const ConvProblem problem = conv_problem(request);
   const auto choice = [&](Direction direction) {

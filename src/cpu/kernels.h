@@ -31,7 +31,7 @@ namespace descent {
 [[nodiscard]] std::unique_ptr<Kernel> make_softmax_cross_entropy(const KernelRequest& request,
                                                                  const CpuContext& context);
 
-// In every layout of cpu/layouts.h.
+// In every layout of cpu/layouts.h; global average pooling in all but n16chw.
 [[nodiscard]] std::unique_ptr<Kernel> make_avg_pool(const KernelRequest& request, Layout layout,
                                                     const CpuContext& context);
 [[nodiscard]] std::unique_ptr<Kernel> make_max_pool(const KernelRequest& request, Layout layout,
@@ -43,6 +43,9 @@ namespace descent {
 
 // Convolution of any shape in the plain layout: for shapes that the library has no fast code for.
 [[nodiscard]] std::unique_ptr<Kernel> make_conv_loops(const KernelRequest& request, const CpuContext& context);
+
+// Convolution without groups in the layout n16chw.
+[[nodiscard]] std::unique_ptr<Kernel> make_conv_lanes(const KernelRequest& request, const CpuContext& context);
 
 // Gathers pictures `indices` of `source`, normalises them as (u8/255 − mean)/std, each operation rounded
 // to f32, and writes the indicator rows of their labels into `targets`, if given. Both are plain.

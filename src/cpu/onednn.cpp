@@ -1,5 +1,6 @@
 #include "cpu/onednn.h"
 
+#include "cpu/lanes.h"
 #include "descent/error.h"
 
 #include <array>
@@ -25,6 +26,7 @@ Tag tag_of(Layout layout) {
   if (layout == nhwc) return Tag::nhwc;
   if (layout == nchw8c) return Tag::nChw8c;
   if (layout == nchw16c) return Tag::nChw16c;
+  if (layout == n16chw) return Tag::Abcd16a;
   return Tag::nchw;
 }
 
@@ -43,12 +45,13 @@ bool layout_fits(const Shape& batched, Layout layout) {
   if (batched.rank() != 4) return false;
   if (layout == nchw8c) return batched[1] % 8 == 0;
   if (layout == nchw16c) return batched[1] % 16 == 0;
+  if (layout == n16chw) return batched[0] % lanes == 0;
   return true;
 }
 
 std::vector<Layout> fitting_layouts(const Shape& batched) {
   std::vector<Layout> fitting;
-  for (const Layout layout : std::array{nhwc, nchw16c, nchw8c, nchw}) {
+  for (const Layout layout : std::array{nhwc, nchw16c, nchw8c, nchw, n16chw}) {
     if (layout_fits(batched, layout)) fitting.push_back(layout);
   }
   return fitting;

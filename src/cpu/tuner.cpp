@@ -58,6 +58,7 @@ std::string conv_key(const ConvProblem& problem, Direction direction) {
 std::vector<ConvChoice> conv_candidates(const ConvProblem& problem) {
   std::vector<ConvChoice> candidates;
   for (const Layout layout : fitting_layouts(problem.destination)) {
+    if (layout == n16chw) continue;  // unknown to the library's convolutions
     if (layout_fits(problem.source, layout)) {
       candidates.push_back({layout, layout});
     } else if (layout == nchw16c || layout == nchw8c) {

@@ -1,0 +1,44 @@
+// Sixteen pictures to a vector: the layout n16chw, N/16 × C × H × W × 16, fills every lane at any number of
+// channels, 1, 8 and 10 included, needs no padding, and makes each loop over pictures a vector operation.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace descent {
+
+inline constexpr std::int64_t lanes = 16;
+
+// One value of sixteen pictures. Compilers split it where the processor's registers are shorter.
+using Vector = float __attribute__((vector_size(64)));
+
+// Taps of a convolution along one axis, seen from the tensor that is computed.
+struct AxisTap {
+  std::int64_t kernel = 0;  // index in the kernel
+  std::int64_t source = 0;  // where the first of a run reads
+};
+
+// Neighbours that have the same taps: output `first + i·stride` reads at `source + i·step`, i < count.
+struct AxisRun {
+  std::int64_t first = 0;
+  std::int64_t stride = 1;
+  std::int64_t count = 1;
+  std::int64_t step = 1;
+  std::vector<AxisTap> taps;
+};
+
+struct Axis {
+  std::int64_t input = 0;  // size of the convolution's input, output and kernel along it
+  std::int64_t output = 0;
+  std::int64_t kernel = 0;
+  std::int64_t stride = 1;
+  std::int64_t padding = 0;
+  std::int64_t dilation = 1;
+};
+
+// All outputs of a convolution, taps in the padding left out; runs of at most `longest`.
+[[nodiscard]] std::vector<AxisRun> forward_runs(const Axis& axis, std::int64_t longest);
+// All inputs, each with the outputs that it went into: what the gradient of the input sums.
+[[nodiscard]] std::vector<AxisRun> backward_runs(const Axis& axis, std::int64_t longest);
+
+}  // namespace descent
