@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -55,6 +56,9 @@ void train(const TrainArguments& arguments) {
   run.train.watch = watched(run, network);
   const ParameterLayout layout = parameter_layout(network);
   check_fit(network, layout, data, run.train);
+  const auto pictures = static_cast<std::int64_t>(data.train.size());
+  check_schedule(run.schedule,
+                 schedule_ticks(run.schedule, run.train, batch_count(pictures, run.train.batch_size)));
   const HostParameters parameters = first_parameters(run, network, layout);
   const std::unique_ptr<Device> device = run.device.make();
   ParameterStore store(*device, layout, true);

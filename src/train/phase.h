@@ -18,13 +18,18 @@ struct BatchRange {
   std::int64_t pictures = 0;
 };
 
+// Batches of a pass over so many pictures; the last one may be smaller.
+[[nodiscard]] constexpr std::int64_t batch_count(std::int64_t pictures, std::int64_t batch_size) {
+  return (pictures + batch_size - 1) / batch_size;
+}
+
 // Plans over one store: for the full batch, and for what is left at the end.
 class PhasePlans {
  public:
   PhasePlans(const Network& network, ParameterStore& store, const PictureSet& pictures, std::int64_t batch_size,
              PlanRequest request);
 
-  [[nodiscard]] std::int64_t batches() const { return (pictures_ + batch_size_ - 1) / batch_size_; }
+  [[nodiscard]] std::int64_t batches() const { return batch_count(pictures_, batch_size_); }
   [[nodiscard]] BatchRange range(std::int64_t batch) const;
   [[nodiscard]] Plan& plan(const BatchRange& range) const {
     return range.pictures == batch_size_ ? *full_ : *last_;
