@@ -47,6 +47,7 @@ BOOST_AUTO_TEST_CASE(the_settings_of_a_run_are_taken_and_the_results_go_to_its_f
   const Workplace place;
   BOOST_TEST(place.train("--optimizer momentum --epochs 1 --schedule onecycle --out run").code == 0);
   const std::string weights = read_text(place / "run/model.safetensors");
+  BOOST_TEST(read_text(place / "run/report.html").find("Learning-rate finder") == std::string::npos);
   const Ending ending = place.run("lr-find --run run --max-epochs 3 --quiet");
   BOOST_TEST(ending.code == 0, ending.errors);
   BOOST_TEST(ending.errors.empty(), ending.errors);
@@ -55,6 +56,7 @@ BOOST_AUTO_TEST_CASE(the_settings_of_a_run_are_taken_and_the_results_go_to_its_f
   BOOST_TEST(place.lines("run/lr_find.csv").size() == 10U);  // 3 epochs of 3 steps
   BOOST_TEST(json.at("suggestion").is_null());               // too few
   BOOST_TEST(fs::exists(place / "run/lr-find.html"));
+  BOOST_TEST(read_text(place / "run/report.html").find("Learning-rate finder") != std::string::npos);
   BOOST_TEST(read_text(place / "run/model.safetensors") == weights);
 }
 
@@ -81,6 +83,9 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused_in_one_sentence) {
   refused("--lr 0.1", "--lr");
   refused("--run none", "none/config.toml");
   refused("--run none --out there", "--run");
+  const Ending ending = find(place, "--out tiny.toml/there");
+  BOOST_TEST(ending.code == 2, ending.errors);
+  BOOST_TEST(ending.errors.starts_with("descent: cannot create the folder"), ending.errors);  // not "step 19, …"
   BOOST_TEST(!fs::exists(place / "runs"));
 }
 

@@ -9,6 +9,7 @@
 #include "cli/text.h"
 #include "cli/verbs.h"
 #include "descent/error.h"
+#include "report/run_report.h"
 #include "train/phase.h"
 
 #include <fmt/format.h>
@@ -37,12 +38,13 @@ struct FindArguments {
 
 constexpr auto footer =
     "Prints a row a step and the suggestion; writes lr_find.csv, lr_find.json and lr-find.html (a picture)\n"
-    "into the folder of --out or --run. The weights of a run are neither read nor changed.";
+    "into the folder of --out or --run. Of a run, the report shows the curve from then on; its weights are\n"
+    "neither read nor changed.";
 
 // Settings that say nothing here: the search has its own rates and its own length, and looks at nothing else.
 bool matters(const Setting& setting) {
-  constexpr std::array<std::string_view, 9> without{"lr",    "schedule", "schedule-by", "warmup",     "epochs",
-                                                    "steps", "watch",    "watch-every", "tensorboard"};
+  constexpr std::array<std::string_view, 8> without{"lr",     "schedule", "schedule-by", "warmup",
+                                                    "epochs", "steps",    "watch",       "watch-every"};
   return !setting.schedules && std::ranges::find(without, setting.name) == without.end();
 }
 
@@ -78,10 +80,10 @@ RunSettings settings_of(const FindArguments& arguments) {
   return resolve(config.empty() ? GivenSettings{} : read_config(config), arguments.given);
 }
 
-std::filesystem::path folder_of(const FindArguments& arguments, const std::string& name) {
+// Of --run or --out; empty: one of its own.
+std::filesystem::path given_folder(const FindArguments& arguments) {
   const std::string& given = arguments.run.empty() ? arguments.out : arguments.run;
-  if (given.empty()) return make_run_folder({}, folder_name("lr-find-" + name));
-  require_writable_folder(given);
+  if (!given.empty()) require_writable_folder(given);
   return given;
 }
 
@@ -112,6 +114,7 @@ void find(const FindArguments& arguments) {
   const std::unique_ptr<Device> device = run.device.make();
   ParameterStore store(*device, layout, true);
   store.upload(parameters);
+  std::filesystem::path folder = given_folder(arguments);  // before the search, which takes its time
 
   FinderProgress progress;
   Interrupt interrupt;
@@ -122,10 +125,13 @@ void find(const FindArguments& arguments) {
   if (Interrupt::signal() != 0) throw Exit{128 + Interrupt::signal()};
 
   const std::string optimizer(name(run.train.optimizer));
-  const std::filesystem::path folder =
-      folder_of(arguments, fmt::format("{}-{}-{}", data.name, network.name, optimizer));
+  if (folder.empty()) {
+    folder =
+        make_run_folder({}, folder_name(fmt::format("lr-find-{}-{}-{}", data.name, network.name, optimizer)));
+  }
   print_search(search);
   write_finder_files(folder, search, {arguments.finder, optimizer, data.name, network.name});
+  if (!arguments.run.empty()) report::write_report(folder);
   fmt::print("results in {}\n", folder.string());
 }
 
