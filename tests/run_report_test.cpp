@@ -300,4 +300,23 @@ BOOST_AUTO_TEST_CASE(the_verbs_write_their_files_and_say_where) {
   BOOST_TEST(run_program({"compare"}).code == 2);
 }
 
+BOOST_AUTO_TEST_CASE(a_comparison_leaves_out_folders_of_searches_and_says_so) {
+  const TemporaryFolder folder;
+  fs::create_directories(folder / "run");
+  write_text(folder / "run/steps.csv", "step,lr,train_loss,momentum\n0,0.1,2.5,\n");
+  fs::create_directories(folder / "lr-find");
+  write_text(folder / "lr-find/lr_find.csv", "step,lr,loss\n0,1e-05,2.3\n1,1.3e-05,2.2\n");
+  const std::string search = (folder / "lr-find").string();
+  const std::string page = (folder / "page.html").string();
+  const ProgramResult both = run_program({"compare", search, (folder / "run").string(), "--out", page});
+  BOOST_TEST(both.code == 0, both.err);
+  BOOST_TEST(both.err.find("'" + search + "' is left out") != std::string::npos, both.err);
+  BOOST_TEST(both.out.find("lr-find") == std::string::npos, both.out);
+  fs::remove(page);
+  const ProgramResult none = run_program({"compare", search, "--out", page});
+  BOOST_TEST(none.code == 2, none.err);
+  BOOST_TEST(none.err.find("none of the folders holds a run") != std::string::npos, none.err);
+  BOOST_TEST(!fs::exists(page));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -8,9 +8,11 @@
 
 #include <fmt/format.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace descent::cli {
@@ -29,7 +31,16 @@ void compare(const std::vector<std::string>& names, const fs::path& out) {
   const std::vector<fs::path> folders(names.begin(), names.end());
   const std::vector<std::string> labels = report::unique_labels(folders);
   std::vector<report::LabelledRun> runs;
-  for (std::size_t k = 0; k < folders.size(); ++k) runs.push_back({labels[k], report::read_run(folders[k])});
+  for (std::size_t k = 0; k < folders.size(); ++k) {
+    report::RunFiles files = report::read_run(folders[k]);
+    if (report::has_run(files)) {
+      runs.push_back({labels[k], std::move(files)});
+    } else {  // runs/* has them too
+      fmt::print(stderr, "descent: '{}' is left out: it holds a search of 'descent lr-find' and no run\n",
+                 folders[k].string());
+    }
+  }
+  if (runs.empty()) throw Error("none of the folders holds a run: make one with 'descent train'");
   print(report::results_table(runs));
   const report::Table differences = report::differences_table(runs);
   if (!differences.rows.empty()) {
@@ -51,7 +62,7 @@ void add_compare(CLI::App& program) {
   CLI::App* verb = program.add_subcommand("compare", "put runs beside each other, in tables and in curves");
   verb->footer(
       "Prints the runs' results and the settings in which they differ; the page has their curves as well.");
-  verb->add_option("RUN", arguments->runs, "run folders")->required()->type_name("...");
+  verb->add_option("RUN", arguments->runs, "run folders")->required()->type_name("");
   add_value(*verb, "--out", "FILE.html", "where the page goes", arguments->out,
             [arguments](const std::string& text) {
               if (text.empty()) throw Error("--out needs a value");

@@ -157,6 +157,11 @@ std::string state_text(const RunInfo& info) {
               : "running";
 }
 
+bool has_run(const RunFiles& files) {
+  return !files.config.empty() || !files.steps.step.empty() || !files.epochs.empty() ||
+         !files.info.state.empty();
+}
+
 RunFiles read_run(const fs::path& folder) {
   std::error_code error;
   if (!fs::is_directory(folder, error)) throw Error("'" + folder.string() + "' is not a run folder");
@@ -179,8 +184,7 @@ RunFiles read_run(const fs::path& folder) {
   run.batch = read_batch(file("batch.csv"));
   run.batch_png = file("batch.png");
   run.finder = read_finder(file("lr_find.csv"), file("lr_find.json"));
-  if (run.config.empty() && run.steps.step.empty() && run.epochs.empty() && run.finder.loss.x.empty() &&
-      run.info.state.empty()) {
+  if (!has_run(run) && run.finder.loss.x.empty()) {
     throw Error("'" + folder.string() + "' holds no run: there is no config.toml, run.json or steps.csv in it");
   }
   return run;

@@ -138,6 +138,9 @@ struct RunFiles {
 // Throws Error if `folder` is no folder or holds none of these files.
 [[nodiscard]] RunFiles read_run(const std::filesystem::path& folder);
 
+// False: the folder holds a search for a learning rate and nothing of a run.
+[[nodiscard]] bool has_run(const RunFiles& files);
+
 // What became of the run, for people: "running", "done", "killed: …". A run that says that it is running on
 // this machine, while there is no such process, was killed.
 [[nodiscard]] std::string state_text(const RunInfo& info);
