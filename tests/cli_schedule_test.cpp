@@ -4,6 +4,7 @@
 
 #include <boost/test/unit_test.hpp>
 #include <cstddef>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -104,6 +105,27 @@ BOOST_AUTO_TEST_CASE(numbers_of_schedules_out_of_range_are_refused_by_the_option
 
 BOOST_AUTO_TEST_CASE(onecycle_refuses_a_warmup_and_names_what_to_use) {
   check_refused({"--schedule", "onecycle", "--warmup", "5"}, {"--warmup", "--pct-start"});
+}
+
+BOOST_AUTO_TEST_CASE(a_warmup_as_long_as_the_run_is_refused_before_there_is_a_run_folder) {
+  const descent::test::Workplace place;  // 3 steps an epoch
+  const auto refused = [&](const std::string& options, const std::string& part) {
+    const auto outcome = place.train(options + " --out run");
+    BOOST_TEST(outcome.code == 2, outcome.errors);
+    BOOST_TEST(holds(outcome.errors, part), outcome.errors);
+    BOOST_TEST(!std::filesystem::exists(place / "run"));
+  };
+  refused("--epochs 2 --warmup 6", "6 steps leaves nothing of this run, which has 6");
+  refused("--epochs 5 --steps 2 --warmup 2", "which has 2");
+  refused("--epochs 2 --warmup 2 --schedule-by epoch", "2 epochs");
+  BOOST_TEST(place.train("--epochs 2 --warmup 5 --out run").code == 0);
+}
+
+BOOST_AUTO_TEST_CASE(list_shows_what_every_optimizer_keeps) {
+  const std::string table = run_program({"list", "optimizers"}).out;
+  for (const auto* row :
+       {"\nsgd          nothing ", "\nmomentum     1 value a weight ", "\nadam         2 values a weight "})
+    BOOST_TEST(holds(table, row), table);
 }
 
 BOOST_AUTO_TEST_CASE(list_shows_every_schedule_with_its_defaults) {

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,15 +33,22 @@ Rows models() {
   return rows;
 }
 
+// What a rule keeps from step to step, beside the weights.
+std::string kept_by(const Optimizer& optimizer) {
+  const std::size_t values = slots(optimizer);
+  if (values == 0) return "nothing";
+  return fmt::format("{} value{} a weight", values, values == 1 ? "" : "s");
+}
+
 Rows optimizers() {
-  Rows rows{{"name", "defaults", "summary"}};
+  Rows rows{{"name", "keeps", "defaults", "summary"}};
   for (const std::string_view one : optimizer_names()) {
     const Optimizer optimizer = make_optimizer(one);
     std::string defaults;
     for (const OptimizerOption& option : options(optimizer)) {
       defaults += fmt::format("{}{} {}", defaults.empty() ? "" : ", ", option.name, option.value);
     }
-    rows.push_back({std::string(one), defaults, std::string(summary(optimizer))});
+    rows.push_back({std::string(one), kept_by(optimizer), defaults, std::string(summary(optimizer))});
   }
   return rows;
 }
