@@ -10,6 +10,7 @@
 #include <cctype>
 #include <fstream>
 #include <iterator>
+#include <string_view>
 
 namespace descent::cli {
 
@@ -64,9 +65,10 @@ RunFacts run_facts(const Device& device, const DataSet& data, const Network& net
   static_cast<void>(::uname(&machine));
   RunFacts facts;
   facts.version = DESCENT_VERSION;
-  facts.command = command_text(content_of("/proc/self/cmdline"));
-  // As it may be typed wherever the program lies.
-  facts.command.erase(0, facts.command.substr(0, facts.command.find(' ')).rfind('/') + 1);
+  // Without the program's folder: as it may be typed wherever the program lies.
+  const std::string words = content_of("/proc/self/cmdline");
+  const std::size_t folder = words.substr(0, words.find('\0')).rfind('/') + 1;  // its length
+  facts.command = command_text(std::string_view(words).substr(folder));
   facts.device = device.description();
   facts.host = machine.nodename;
   facts.os = os_text(machine);
