@@ -1,8 +1,8 @@
 // The training loop: order of hooks, scopes and their cancelling, metrics, and that it learns.
 #include "descent/error.h"
-#include "descent/random.h"
 #include "descent/train.h"
 #include "network_builder.h"
+#include "small_fit.h"
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
@@ -10,50 +10,16 @@
 #include <functional>
 #include <limits>
 #include <map>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 using namespace descent;
+using descent::test::half_data;
 using descent::test::NetworkBuilder;
+using descent::test::SmallFit;
 
 namespace {
-
-std::unique_ptr<Device> make_cpu() {
-  DeviceOptions options;
-  options.threads = 1;
-  options.measure = false;
-  options.use_plan_cache = false;
-  return make_device("cpu", options);
-}
-
-// 1×4×4 pictures of two classes: the left or the right half is bright, with some noise.
-PictureSet make_pictures(std::size_t count, std::uint64_t seed) {
-  PictureSet set;
-  set.shape = {1, 4, 4};
-  for (std::size_t picture = 0; picture < count; ++picture) {
-    const auto label = static_cast<std::int32_t>(picture % 2);
-    set.labels.push_back(label);
-    for (std::size_t pixel = 0; pixel < 16; ++pixel) {
-      const bool bright = (pixel % 4 >= 2) == (label == 1);
-      const std::uint64_t noise = uniform_below({seed, Purpose::demo, 0, 0}, picture * 16 + pixel, 60);
-      set.pictures.push_back(static_cast<std::uint8_t>((bright ? 150 : 30) + noise));
-    }
-  }
-  return set;
-}
-
-DataSet make_data(std::size_t train, std::size_t valid) {
-  return {"halves", {"left", "right"}, make_pictures(train, 1), make_pictures(valid, 2)};
-}
-
-Network make_plain_network() {
-  NetworkBuilder builder({1, 4, 4});
-  builder.add(Flatten{});
-  builder.add(Linear{2, true});
-  return builder.build();
-}
 
 Network make_normalised_network() {
   NetworkBuilder builder({1, 4, 4});
@@ -68,21 +34,15 @@ Network make_normalised_network() {
   return builder.build();
 }
 
-// A network on the CPU with its first weights.
-struct Setup {
-  explicit Setup(Network of)
-      : network(std::move(of)), device(make_cpu()), store(*device, parameter_layout(network), true) {
-    store.upload(initialise(network, store.layout(), Initialisation::pytorch, 3));
-  }
+// A fit whose settings are given at each run.
+struct Setup : SmallFit {
+  using SmallFit::SmallFit;
 
-  std::vector<EpochMetrics> fit(const DataSet& data, const TrainSettings& settings,
+  std::vector<EpochMetrics> fit(const DataSet& data, const TrainSettings& with,
                                 std::vector<Observer*> observers = {}) {
-    return descent::fit(network, store, data, settings, observers);
+    settings = with;
+    return run(data, std::move(observers));
   }
-
-  Network network;
-  std::unique_ptr<Device> device;
-  ParameterStore store;
 };
 
 TrainSettings make_settings(std::int64_t epochs, std::int64_t batch) {
@@ -140,58 +100,58 @@ std::function<void(FitState&)> cancel_at(std::int64_t step, Scope scope) {
 BOOST_AUTO_TEST_SUITE(fit_loop)
 
 BOOST_AUTO_TEST_CASE(hooks_run_in_the_order_of_the_course) {
-  Setup setup(make_plain_network());
+  Setup setup;
   Diary diary;
-  setup.fit(make_data(4, 2), make_settings(1, 2), {&diary});
+  setup.fit(half_data(4, 2), make_settings(1, 2), {&diary});
   BOOST_TEST(diary.text == "before_fit before_epoch " + trained_batch + trained_batch +
                                "after_epoch cleanup_epoch " + validated +
                                "after_both_phases after_fit cleanup_fit ");
 }
 
 BOOST_AUTO_TEST_CASE(observers_are_called_in_the_order_given) {
-  Setup setup(make_plain_network());
+  Setup setup;
   Diary first;
   Diary second;
   std::string order;
   first.actions["before_batch"] = [&](FitState&) { order += "1"; };
   second.actions["before_batch"] = [&](FitState&) { order += "2"; };
-  setup.fit(make_data(2, 2), make_settings(1, 2), {&first, &second});
+  setup.fit(half_data(2, 2), make_settings(1, 2), {&first, &second});
   BOOST_TEST(order == "1212");
 }
 
 BOOST_AUTO_TEST_CASE(a_cancelled_batch_skips_its_rest_and_is_cleaned_up) {
-  Setup setup(make_plain_network());
+  Setup setup;
   Diary diary;
   diary.actions["after_loss"] = cancel_at(0, Scope::batch);
-  setup.fit(make_data(4, 2), make_settings(1, 2), {&diary});
+  setup.fit(half_data(4, 2), make_settings(1, 2), {&diary});
   BOOST_TEST(diary.text == "before_fit before_epoch before_batch after_loss cleanup_batch " + trained_batch +
                                "after_epoch cleanup_epoch " + validated +
                                "after_both_phases after_fit cleanup_fit ");
 }
 
 BOOST_AUTO_TEST_CASE(a_batch_cancelled_before_its_update_leaves_the_weights) {
-  Setup setup(make_plain_network());
+  Setup setup;
   const std::vector<float> before = setup.store.download().trained;
   Diary diary;
   diary.actions["after_backward"] = [](FitState&) { throw Cancel{Scope::batch}; };
-  setup.fit(make_data(4, 2), make_settings(1, 2), {&diary});
+  setup.fit(half_data(4, 2), make_settings(1, 2), {&diary});
   BOOST_TEST(setup.store.download().trained == before);
 }
 
 BOOST_AUTO_TEST_CASE(a_cancelled_epoch_cleans_up_the_batch_and_goes_on_with_validation) {
-  Setup setup(make_plain_network());
+  Setup setup;
   Diary diary;
   diary.actions["after_loss"] = cancel_at(0, Scope::epoch);
-  setup.fit(make_data(4, 2), make_settings(1, 2), {&diary});
+  setup.fit(half_data(4, 2), make_settings(1, 2), {&diary});
   BOOST_TEST(diary.text == "before_fit before_epoch before_batch after_loss cleanup_batch cleanup_epoch " +
                                validated + "after_both_phases after_fit cleanup_fit ");
 }
 
 BOOST_AUTO_TEST_CASE(a_cancelled_fit_cleans_up_every_scope_and_returns) {
-  Setup setup(make_plain_network());
+  Setup setup;
   Diary diary;
   diary.actions["after_step"] = cancel_at(1, Scope::fit);
-  const std::vector<EpochMetrics> history = setup.fit(make_data(4, 2), make_settings(1, 2), {&diary});
+  const std::vector<EpochMetrics> history = setup.fit(half_data(4, 2), make_settings(1, 2), {&diary});
   BOOST_TEST(history.empty());
   BOOST_TEST(diary.text ==
              "before_fit before_epoch " + trained_batch +
@@ -199,15 +159,15 @@ BOOST_AUTO_TEST_CASE(a_cancelled_fit_cleans_up_every_scope_and_returns) {
 }
 
 BOOST_AUTO_TEST_CASE(an_error_cleans_up_every_scope_and_goes_on_outwards) {
-  Setup setup(make_plain_network());
+  Setup setup;
   Diary diary;
   diary.actions["before_batch"] = [](FitState&) { throw Error("stop"); };
-  BOOST_CHECK_THROW(setup.fit(make_data(4, 2), make_settings(1, 2), {&diary}), Error);
+  BOOST_CHECK_THROW(setup.fit(half_data(4, 2), make_settings(1, 2), {&diary}), Error);
   BOOST_TEST(diary.text == "before_fit before_epoch before_batch cleanup_batch cleanup_epoch cleanup_fit ");
 }
 
 BOOST_AUTO_TEST_CASE(metrics_weigh_batches_by_their_pictures) {
-  Setup setup(make_plain_network());
+  Setup setup;
   double loss_sum = 0;
   std::vector<std::int64_t> sizes;
   Diary diary;
@@ -216,15 +176,15 @@ BOOST_AUTO_TEST_CASE(metrics_weigh_batches_by_their_pictures) {
     loss_sum += state.batch_loss * static_cast<double>(state.batch_pictures);
     sizes.push_back(state.batch_pictures);
   };
-  const std::vector<EpochMetrics> history = setup.fit(make_data(7, 5), make_settings(1, 3), {&diary});
+  const std::vector<EpochMetrics> history = setup.fit(half_data(7, 5), make_settings(1, 3), {&diary});
   BOOST_TEST(sizes == (std::vector<std::int64_t>{3, 3, 1}), boost::test_tools::per_element());
   BOOST_TEST(history.at(0).train.pictures == 7);
   BOOST_CHECK_CLOSE(history.at(0).train.loss, loss_sum / 7, 1e-10);
 }
 
 BOOST_AUTO_TEST_CASE(the_loss_of_a_fit_with_no_rate_is_that_of_evaluation) {
-  Setup setup(make_plain_network());
-  const DataSet data = make_data(7, 5);
+  Setup setup;
+  const DataSet data = half_data(7, 5);
   Diary diary;
   diary.actions["before_fit"] = [](FitState& state) { state.learning_rate = 0; };
   const EpochMetrics metrics = setup.fit(data, make_settings(1, 3), {&diary}).at(0);
@@ -240,7 +200,7 @@ BOOST_AUTO_TEST_CASE(the_loss_of_a_fit_with_no_rate_is_that_of_evaluation) {
 
 BOOST_AUTO_TEST_CASE(validation_uses_the_weights_at_the_end_of_the_epoch) {
   Setup setup(make_normalised_network());
-  const DataSet data = make_data(12, 6);
+  const DataSet data = half_data(12, 6);
   const EpochMetrics last = setup.fit(data, make_settings(3, 4)).back();
   const PhaseMetrics again = evaluate(setup.network, setup.store, data.valid, 6);
   BOOST_CHECK_CLOSE(last.valid.loss, again.loss, 1e-6);
@@ -249,16 +209,16 @@ BOOST_AUTO_TEST_CASE(validation_uses_the_weights_at_the_end_of_the_epoch) {
 
 BOOST_AUTO_TEST_CASE(every_training_batch_counts_for_every_batch_norm) {
   Setup setup(make_normalised_network());
-  setup.fit(make_data(12, 6), make_settings(2, 5));
+  setup.fit(half_data(12, 6), make_settings(2, 5));
   BOOST_TEST(setup.store.download().counters == (std::vector<std::int64_t>{6, 6}),
              boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(steps_end_training_in_the_middle_of_an_epoch_and_validate) {
-  Setup setup(make_plain_network());
+  Setup setup;
   TrainSettings settings = make_settings(5, 2);
   settings.steps = 4;
-  const std::vector<EpochMetrics> history = setup.fit(make_data(6, 2), settings);
+  const std::vector<EpochMetrics> history = setup.fit(half_data(6, 2), settings);
   BOOST_REQUIRE(history.size() == 2U);
   BOOST_TEST(history[1].step == 4);
   BOOST_TEST(history[1].train.pictures == 2);
@@ -266,14 +226,14 @@ BOOST_AUTO_TEST_CASE(steps_end_training_in_the_middle_of_an_epoch_and_validate) 
 }
 
 BOOST_AUTO_TEST_CASE(a_batch_larger_than_the_data_is_the_data) {
-  Setup setup(make_plain_network());
-  const EpochMetrics metrics = setup.fit(make_data(6, 2), make_settings(1, 1000)).at(0);
+  Setup setup;
+  const EpochMetrics metrics = setup.fit(half_data(6, 2), make_settings(1, 1000)).at(0);
   BOOST_TEST(metrics.step == 1);
   BOOST_TEST(metrics.train.pictures == 6);
 }
 
 BOOST_AUTO_TEST_CASE(the_same_seed_gives_the_same_bits_and_another_does_not) {
-  const DataSet data = make_data(20, 6);
+  const DataSet data = half_data(20, 6);
   const auto trained = [&](std::uint64_t seed, bool shuffle) {
     Setup setup(make_normalised_network());
     TrainSettings settings = make_settings(2, 6);
@@ -291,7 +251,7 @@ BOOST_AUTO_TEST_CASE(a_small_data_set_is_learnt) {
   Setup setup(make_normalised_network());
   TrainSettings settings = make_settings(12, 16);
   settings.optimizer = Adam{0.03};
-  const std::vector<EpochMetrics> history = setup.fit(make_data(96, 32), settings);
+  const std::vector<EpochMetrics> history = setup.fit(half_data(96, 32), settings);
   BOOST_TEST(history.front().train.loss > 2 * history.back().train.loss);
   BOOST_TEST(history.back().valid.accuracy >= 0.95);
 }
@@ -308,7 +268,7 @@ BOOST_AUTO_TEST_CASE(a_loss_that_is_not_finite_names_step_and_layer) {
     state.store.upload(host);
   };
   try {
-    setup.fit(make_data(12, 6), make_settings(1, 4), {&diary});
+    setup.fit(half_data(12, 6), make_settings(1, 4), {&diary});
     BOOST_FAIL("the fit went on");
   } catch (const Error& error) {
     const std::string message = error.what();
@@ -327,11 +287,11 @@ BOOST_AUTO_TEST_CASE(an_observer_may_cancel_before_a_loss_that_is_not_finite_end
   diary.actions["after_loss"] = [](FitState& state) {
     if (!std::isfinite(state.batch_loss)) throw Cancel{Scope::fit};
   };
-  BOOST_TEST(setup.fit(make_data(12, 6), make_settings(1, 4), {&diary}).empty());
+  BOOST_TEST(setup.fit(half_data(12, 6), make_settings(1, 4), {&diary}).empty());
 }
 
 BOOST_AUTO_TEST_CASE(observers_see_which_pictures_are_in_the_batch) {
-  Setup setup(make_plain_network());
+  Setup setup;
   std::vector<std::uint32_t> trained;
   std::vector<std::uint32_t> validated_ones;
   Diary diary;
@@ -344,7 +304,7 @@ BOOST_AUTO_TEST_CASE(observers_see_which_pictures_are_in_the_batch) {
     for (std::size_t i = 0; i < rows.size(); i += 2) sum += static_cast<double>(rows[i]);
     BOOST_CHECK_CLOSE(sum / static_cast<double>(state.batch_pictures), state.batch_loss, 1e-9);
   };
-  setup.fit(make_data(7, 5), make_settings(1, 3), {&diary});
+  setup.fit(half_data(7, 5), make_settings(1, 3), {&diary});
   BOOST_TEST(validated_ones == (std::vector<std::uint32_t>{0, 1, 2, 3, 4}), boost::test_tools::per_element());
   BOOST_TEST(trained != (std::vector<std::uint32_t>{0, 1, 2, 3, 4, 5, 6}), boost::test_tools::per_element());
   std::sort(trained.begin(), trained.end());
@@ -354,7 +314,7 @@ BOOST_AUTO_TEST_CASE(observers_see_which_pictures_are_in_the_batch) {
 BOOST_AUTO_TEST_CASE(a_last_batch_of_one_value_a_channel_is_refused_before_the_first_step) {
   Setup setup(make_normalised_network());
   Diary diary;
-  BOOST_CHECK_EXCEPTION(setup.fit(make_data(9, 6), make_settings(1, 4), {&diary}), Error,
+  BOOST_CHECK_EXCEPTION(setup.fit(half_data(9, 6), make_settings(1, 4), {&diary}), Error,
                         [](const Error& error) {
                           const std::string message = error.what();
                           return message.find("'6'") != std::string::npos && error.exit_code() == 2;
@@ -363,24 +323,24 @@ BOOST_AUTO_TEST_CASE(a_last_batch_of_one_value_a_channel_is_refused_before_the_f
 }
 
 BOOST_AUTO_TEST_CASE(data_that_does_not_fit_the_network_is_refused) {
-  Setup setup(make_plain_network());
-  DataSet data = make_data(4, 2);
+  Setup setup;
+  DataSet data = half_data(4, 2);
   data.valid.shape = {1, 2, 8};
   BOOST_CHECK_EXCEPTION(setup.fit(data, make_settings(1, 2)), Error, [](const Error& error) {
     return std::string(error.what()).find("1×2×8") != std::string::npos &&
            std::string(error.what()).find("1×4×4") != std::string::npos;
   });
-  data = make_data(4, 2);
+  data = half_data(4, 2);
   data.train.labels[3] = 2;
   BOOST_CHECK_THROW(setup.fit(data, make_settings(1, 2)), Error);
-  BOOST_CHECK_THROW(setup.fit(make_data(4, 0), make_settings(1, 2)), Error);
+  BOOST_CHECK_THROW(setup.fit(half_data(4, 0), make_settings(1, 2)), Error);
 }
 
 BOOST_AUTO_TEST_CASE(a_pattern_that_matches_nothing_is_refused) {
-  Setup setup(make_plain_network());
+  Setup setup;
   TrainSettings settings = make_settings(1, 2);
   settings.groups = {{"9.*", 1, 0}};
-  BOOST_CHECK_THROW(setup.fit(make_data(4, 2), settings), Error);
+  BOOST_CHECK_THROW(setup.fit(half_data(4, 2), settings), Error);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
