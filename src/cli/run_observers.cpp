@@ -49,7 +49,7 @@ RunObservers::RunObservers(const std::filesystem::path& folder, const RunSetting
   add<PredictionRecorder>(folder, data);
   StatisticsObserver::Sink to_tensorboard;
   if (choice.tensorboard) {
-    TensorBoardWriter& writer = add<TensorBoardWriter>(folder);
+    auto& writer = add<TensorBoardWriter>(folder);
     to_tensorboard = [&writer, &network](const StepStatistics& seen) { writer.write(seen, network); };
   }
   if (!run.train.watch.empty()) look_inside(folder, network, std::move(to_tensorboard));
