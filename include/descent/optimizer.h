@@ -175,7 +175,7 @@ inline constexpr std::array adam_options{
 
 }  // namespace detail
 
-// The seed's Adam: w ← w − rate·m̂ / (√v̂ + eps)
+// The experiment's Adam: w ← w − rate·m̂ / (√v̂ + eps)
 struct Adam {
   static constexpr std::string_view name = "adam";
   static constexpr std::string_view summary =
@@ -227,11 +227,11 @@ struct AdamInside {
   };
 };
 
-// The seed's variant: averages |g| instead of g², no root: w ← w − rate·m̂ / (v̂ + eps)
+// The experiment's variant: averages |g| instead of g², no root: w ← w − rate·m̂ / (v̂ + eps)
 struct Adam2 {
   static constexpr std::string_view name = "adam2";
   static constexpr std::string_view summary =
-      "averaged gradient over its averaged absolute value (the seed's variant)";
+      "averaged gradient over its averaged absolute value (the experiment's variant)";
   static constexpr std::size_t slots = 2;
   double learning_rate = 6e-3;
   double weight_decay = 0;
