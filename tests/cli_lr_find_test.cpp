@@ -85,7 +85,8 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused_in_one_sentence) {
   refused("--run none --out there", "--run");
   const Ending ending = find(place, "--out tiny.toml/there");
   BOOST_TEST(ending.code == 2, ending.errors);
-  BOOST_TEST(ending.errors.starts_with("descent: cannot create the folder"), ending.errors);  // not "step 19, …"
+  BOOST_TEST(ending.errors.starts_with("descent: cannot create the folder"),
+             ending.errors);  // not "step 19, …"
   BOOST_TEST(!fs::exists(place / "runs"));
 }
 
