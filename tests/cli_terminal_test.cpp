@@ -61,11 +61,16 @@ void check_final_screen(const Screen& screen, std::size_t epochs) {
   BOOST_TEST(screen.unknown().empty(), screen.unknown());
 }
 
+boost::test_tools::assertion_result pseudo_terminals_exist(boost::unit_test::test_unit_id) {
+  return has_pseudo_terminals();
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(cli_terminal)
 
-BOOST_AUTO_TEST_CASE(a_line_is_drawn_and_erased_and_a_table_stays) {
+BOOST_AUTO_TEST_CASE(a_line_is_drawn_and_erased_and_a_table_stays,
+                     *boost::unit_test::precondition(pseudo_terminals_exist)) {
   const Place place;
   TerminalRun run(place.command("LANG=C.UTF-8", "--epochs 2"), 80);
   run.follow();
@@ -83,7 +88,8 @@ BOOST_AUTO_TEST_CASE(a_line_is_drawn_and_erased_and_a_table_stays) {
   BOOST_TEST(holds(run.output, "\033[36m━"));
 }
 
-BOOST_AUTO_TEST_CASE(no_width_makes_a_line_wrap_and_wider_ones_show_more) {
+BOOST_AUTO_TEST_CASE(no_width_makes_a_line_wrap_and_wider_ones_show_more,
+                     *boost::unit_test::precondition(pseudo_terminals_exist)) {
   const Place place;
   for (const int columns : {10, 40, 56, 80, 120, 200, 400}) {
     TerminalRun run(place.command("LC_ALL=en_GB.utf8", "--epochs 1 --force --quiet >/dev/null"),
@@ -105,7 +111,8 @@ BOOST_AUTO_TEST_CASE(no_width_makes_a_line_wrap_and_wider_ones_show_more) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(a_locale_without_utf8_gets_plain_characters_and_no_color_no_colours) {
+BOOST_AUTO_TEST_CASE(a_locale_without_utf8_gets_plain_characters_and_no_color_no_colours,
+                     *boost::unit_test::precondition(pseudo_terminals_exist)) {
   const Place place;
   for (const auto* locale : {"", "LANG=C", "LANG=C.UTF-8 LC_ALL=POSIX"}) {
     TerminalRun run(place.command(std::string(locale) + " NO_COLOR=1", "--epochs 1 --force"), 80);
@@ -121,7 +128,8 @@ BOOST_AUTO_TEST_CASE(a_locale_without_utf8_gets_plain_characters_and_no_color_no
   }
 }
 
-BOOST_AUTO_TEST_CASE(a_terminal_that_becomes_narrow_is_followed) {
+BOOST_AUTO_TEST_CASE(a_terminal_that_becomes_narrow_is_followed,
+                     *boost::unit_test::precondition(pseudo_terminals_exist)) {
   const Place place;
   TerminalRun run(place.command("LANG=C.UTF-8", "--epochs 60"), 120);
   run.follow([&] { return holds(run.output, " images/s"); });
@@ -137,7 +145,7 @@ BOOST_AUTO_TEST_CASE(a_terminal_that_becomes_narrow_is_followed) {
              static_cast<std::ptrdiff_t>(drawn.size() / 2));
 }
 
-BOOST_AUTO_TEST_CASE(ctrl_c_leaves_a_clean_line) {
+BOOST_AUTO_TEST_CASE(ctrl_c_leaves_a_clean_line, *boost::unit_test::precondition(pseudo_terminals_exist)) {
   const Place place;
   TerminalRun run(place.command("LANG=C.UTF-8", "--epochs 500"), 80);
   run.follow([&] { return holds(run.output, " images/s"); });
@@ -154,7 +162,7 @@ BOOST_AUTO_TEST_CASE(ctrl_c_leaves_a_clean_line) {
   for (const std::string& line : lines) BOOST_TEST(!holds(line, "images/s"), line);
 }
 
-BOOST_AUTO_TEST_CASE(an_error_leaves_a_clean_line) {
+BOOST_AUTO_TEST_CASE(an_error_leaves_a_clean_line, *boost::unit_test::precondition(pseudo_terminals_exist)) {
   const Place place;
   TerminalRun run(place.command("LANG=C.UTF-8", "--epochs 1 --lr 1e20 --optimizer sgd"), 200);
   run.follow();
@@ -165,7 +173,8 @@ BOOST_AUTO_TEST_CASE(an_error_leaves_a_clean_line) {
   BOOST_TEST(lines[2].empty());
 }
 
-BOOST_AUTO_TEST_CASE(a_terminal_that_understands_nothing_and_a_log_file_get_whole_lines) {
+BOOST_AUTO_TEST_CASE(a_terminal_that_understands_nothing_and_a_log_file_get_whole_lines,
+                     *boost::unit_test::precondition(pseudo_terminals_exist)) {
   const Place place;
   TerminalRun dumb(place.command("LANG=C.UTF-8 TERM=dumb", "--epochs 2"), 200);
   dumb.follow();

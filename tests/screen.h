@@ -98,6 +98,16 @@ class Screen {
   std::string unknown_;
 };
 
+// Some containers have none.
+inline bool has_pseudo_terminals() {
+  int terminal = -1;
+  int other = -1;
+  if (::openpty(&terminal, &other, nullptr, nullptr, nullptr) != 0) return false;
+  ::close(terminal);
+  ::close(other);
+  return true;
+}
+
 // A shell command on a pseudo terminal.
 class TerminalRun {
  public:
