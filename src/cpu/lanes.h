@@ -12,6 +12,13 @@ inline constexpr std::int64_t lanes = 16;
 // One value of sixteen pictures. Compilers split it where the processor's registers are shorter.
 using Vector = float __attribute__((vector_size(64)));
 
+// Output channels that stay in registers together from `channel` on: 8 while there are 8, then 4, 2, 1.
+[[nodiscard]] constexpr std::int64_t channel_block(std::int64_t channel, std::int64_t channels) {
+  std::int64_t size = 8;
+  while (size > channels - channel) size /= 2;
+  return size;
+}
+
 // Taps of a convolution along one axis, seen from the tensor that is computed.
 struct AxisTap {
   std::int64_t kernel = 0;  // index in the kernel

@@ -28,8 +28,9 @@ struct LanesProblem {
 // convolution's own taps that is its forward, with the taps turned round the gradient of its input.
 class LanesGather {
  public:
-  static LanesGather forward(const LanesProblem& problem);
-  static LanesGather backward(const LanesProblem& problem);  // y: the input's gradient, x: the output's
+  static LanesGather forward(const LanesProblem& problem) { return {problem, false}; }
+  // y: the input's gradient, x: the output's.
+  static LanesGather backward(const LanesProblem& problem) { return {problem, true}; }
 
   // Weights as they are used: blocks of outputs, then inputs, taps, and the outputs of the block.
   [[nodiscard]] std::int64_t packed_weights() const { return inputs_ * outputs_ * taps_; }
@@ -38,18 +39,31 @@ class LanesGather {
   void run(const CpuContext& context, const float* x, const float* packed, const float* bias, float* y) const;
 
  private:
-  std::int64_t blocks_ = 0;
-  std::int64_t inputs_ = 0;  // channels summed over
-  std::int64_t outputs_ = 0;
-  std::int64_t taps_ = 0;
-  std::int64_t kernel_columns_ = 0;
-  std::int64_t x_width_ = 0;
-  std::int64_t x_cells_ = 0;
-  std::int64_t y_width_ = 0;
-  std::int64_t y_cells_ = 0;
-  bool transposed_ = false;  // `outputs` are the convolution's inputs
-  std::vector<AxisRun> rows_;
-  std::vector<AxisRun> columns_;
+  // A tap's place: in a channel of x, in floats, and in the kernel.
+  struct Tap {
+    std::int64_t x = 0;
+    std::int64_t kernel = 0;
+  };
+  // Neighbouring pixels of y that have the same taps.
+  struct Tile {
+    std::int64_t y = 0;  // the first, in floats
+    std::int64_t pixels = 1;
+    std::int64_t x_pixel = 0;  // from one to the next, in floats
+    std::int64_t y_pixel = 0;
+    std::vector<Tap> taps;
+  };
+  LanesGather(const LanesProblem& problem, bool transposed);
+  void run_block(const float* x, const float* weights, const float* bias, float* y, std::int64_t size) const;
+
+  bool transposed_;  // `outputs` are the convolution's inputs
+  std::int64_t blocks_;
+  std::int64_t inputs_;  // channels summed over
+  std::int64_t outputs_;
+  std::int64_t taps_;
+  std::int64_t x_channel_;  // from one to the next, in floats
+  std::int64_t y_channel_;
+  std::vector<std::int64_t> starts_;  // of blocks of output channels
+  std::vector<Tile> tiles_;
 };
 
 // dw[o, i, k] = Σ dy[o]·x[i at k] and db[o] = Σ dy[o], over pictures and pixels.

@@ -9,21 +9,15 @@
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
 
-#include <algorithm>
+#include <span>
+#include <utility>
 #include <vector>
 
 namespace descent {
 
 namespace {
 
-constexpr std::int64_t block_channels = 8;
 constexpr std::int64_t block_pixels = 3;
-
-// Where a tap reads, relative to its channel, in floats; and its weights, relative to the input channel's.
-struct TapOffset {
-  std::int64_t x = 0;
-  std::int64_t weight = 0;
-};
 
 // Everything about one block of outputs but its size.
 struct Block {
@@ -31,18 +25,16 @@ struct Block {
   std::int64_t channels;   // summed over
   std::int64_t x_channel;  // from one of them to the next, in floats
   const float* weights;
-  std::int64_t weight_channel;
-  const TapOffset* taps;
-  std::int64_t tap_count;
-  std::int64_t x_pixel;  // from one pixel of the run to the next, in floats
-  const float* bias;     // null: none
+  std::int64_t kernel_taps;  // weights of an input channel, for each output
+  std::int64_t x_pixel;      // from one pixel of the run to the next, in floats
+  const float* bias;         // null: none
   float* y;
   std::int64_t y_channel;
   std::int64_t y_pixel;
 };
 
-template <int outputs, int pixels>
-[[gnu::always_inline]] inline void compute(const Block& block) {
+template <int outputs, int pixels, class Tap>
+[[gnu::always_inline]] inline void compute(const Block& block, std::span<const Tap> taps) {
   Vector sums[std::size_t{outputs}][std::size_t{pixels}];
 #pragma GCC unroll 8
   for (int o = 0; o < outputs; ++o) {
@@ -54,9 +46,9 @@ template <int outputs, int pixels>
   const float* x = block.x;
   const float* weights = block.weights;
   for (std::int64_t channel = 0; channel < block.channels; ++channel) {
-    for (std::int64_t tap = 0; tap < block.tap_count; ++tap) {
-      const float* const from = x + block.taps[tap].x;
-      const float* const weight = weights + block.taps[tap].weight;
+    for (const Tap& tap : taps) {
+      const float* const from = x + tap.x;
+      const float* const weight = weights + tap.kernel * outputs;
       Vector read[std::size_t{pixels}];
 #pragma GCC unroll 3
       for (int p = 0; p < pixels; ++p) read[p] = *reinterpret_cast<const Vector*>(from + p * block.x_pixel);
@@ -67,7 +59,7 @@ template <int outputs, int pixels>
       }
     }
     x += block.x_channel;
-    weights += block.weight_channel;
+    weights += block.kernel_taps * outputs;
   }
 #pragma GCC unroll 8
   for (int o = 0; o < outputs; ++o) {
@@ -78,31 +70,27 @@ template <int outputs, int pixels>
   }
 }
 
-template <int outputs>
-[[gnu::always_inline]] inline void compute_pixels(const Block& block, std::int64_t pixels) {
-  if (pixels == 3) return compute<outputs, 3>(block);
-  if (pixels == 2) return compute<outputs, 2>(block);
-  compute<outputs, 1>(block);
+template <int outputs, class Tap>
+[[gnu::always_inline]] inline void compute_pixels(const Block& block, std::span<const Tap> taps,
+                                                  std::int64_t pixels) {
+  if (pixels == 3) return compute<outputs, 3>(block, taps);
+  if (pixels == 2) return compute<outputs, 2>(block, taps);
+  compute<outputs, 1>(block, taps);
 }
 
-DESCENT_CLONES void compute_block(const Block& block, std::int64_t outputs, std::int64_t pixels) {
+template <class Tap>
+DESCENT_CLONES void compute_block(const Block& block, std::span<const Tap> taps, std::int64_t outputs,
+                                  std::int64_t pixels) {
   switch (outputs) {
     case 8:
-      return compute_pixels<8>(block, pixels);
+      return compute_pixels<8>(block, taps, pixels);
     case 4:
-      return compute_pixels<4>(block, pixels);
+      return compute_pixels<4>(block, taps, pixels);
     case 2:
-      return compute_pixels<2>(block, pixels);
+      return compute_pixels<2>(block, taps, pixels);
     default:
-      return compute_pixels<1>(block, pixels);
+      return compute_pixels<1>(block, taps, pixels);
   }
-}
-
-// 8 while there are 8, then 4, 2, 1.
-std::int64_t block_at(std::int64_t channel, std::int64_t channels) {
-  std::int64_t size = block_channels;
-  while (size > channels - channel) size /= 2;
-  return size;
 }
 
 }  // namespace
@@ -116,42 +104,42 @@ LanesProblem::LanesProblem(const Conv& op, const Shape& source, const Shape& des
       columns{source[3],       destination[3],   op.kernel.width,
               op.stride.width, op.padding.width, op.dilation.width} {}
 
-LanesGather LanesGather::forward(const LanesProblem& problem) {
-  LanesGather gather;
-  gather.blocks_ = problem.blocks;
-  gather.inputs_ = problem.in_channels;
-  gather.outputs_ = problem.out_channels;
-  gather.taps_ = problem.taps();
-  gather.kernel_columns_ = problem.columns.kernel;
-  gather.x_width_ = problem.columns.input;
-  gather.x_cells_ = problem.rows.input * problem.columns.input;
-  gather.y_width_ = problem.columns.output;
-  gather.y_cells_ = problem.rows.output * problem.columns.output;
-  gather.rows_ = forward_runs(problem.rows, 1);
-  gather.columns_ = forward_runs(problem.columns, block_pixels);
-  return gather;
-}
-
-LanesGather LanesGather::backward(const LanesProblem& problem) {
-  LanesGather gather;
-  gather.blocks_ = problem.blocks;
-  gather.inputs_ = problem.out_channels;
-  gather.outputs_ = problem.in_channels;
-  gather.taps_ = problem.taps();
-  gather.kernel_columns_ = problem.columns.kernel;
-  gather.x_width_ = problem.columns.output;
-  gather.x_cells_ = problem.rows.output * problem.columns.output;
-  gather.y_width_ = problem.columns.input;
-  gather.y_cells_ = problem.rows.input * problem.columns.input;
-  gather.transposed_ = true;
-  gather.rows_ = backward_runs(problem.rows, 1);
-  gather.columns_ = backward_runs(problem.columns, block_pixels);
-  return gather;
+LanesGather::LanesGather(const LanesProblem& problem, bool transposed)
+    : transposed_(transposed),
+      blocks_(problem.blocks),
+      inputs_(transposed ? problem.out_channels : problem.in_channels),
+      outputs_(transposed ? problem.in_channels : problem.out_channels),
+      taps_(problem.taps()) {
+  const auto size_of_x = [&](const Axis& axis) { return transposed ? axis.output : axis.input; };
+  const auto size_of_y = [&](const Axis& axis) { return transposed ? axis.input : axis.output; };
+  const std::int64_t x_width = size_of_x(problem.columns);
+  const std::int64_t y_width = size_of_y(problem.columns);
+  x_channel_ = size_of_x(problem.rows) * x_width * lanes;
+  y_channel_ = size_of_y(problem.rows) * y_width * lanes;
+  for (std::int64_t output = 0; output < outputs_; output += channel_block(output, outputs_)) {
+    starts_.push_back(output);
+  }
+  const auto runs = [&](const Axis& axis, std::int64_t longest) {
+    return transposed ? backward_runs(axis, longest) : forward_runs(axis, longest);
+  };
+  const std::vector<AxisRun> columns = runs(problem.columns, block_pixels);
+  for (const AxisRun& row : runs(problem.rows, 1)) {
+    for (const AxisRun& run : columns) {
+      Tile tile{(row.first * y_width + run.first) * lanes, run.count, run.step * lanes, run.stride * lanes, {}};
+      for (const AxisTap& down : row.taps) {
+        for (const AxisTap& across : run.taps) {
+          tile.taps.push_back({(down.source * x_width + across.source) * lanes,
+                               down.kernel * problem.columns.kernel + across.kernel});
+        }
+      }
+      tiles_.push_back(std::move(tile));
+    }
+  }
 }
 
 void LanesGather::pack(const float* weights, float* packed) const {
-  for (std::int64_t output = 0; output < outputs_;) {
-    const std::int64_t size = block_at(output, outputs_);
+  for (const std::int64_t output : starts_) {
+    const std::int64_t size = channel_block(output, outputs_);
     for (std::int64_t input = 0; input < inputs_; ++input) {
       for (std::int64_t tap = 0; tap < taps_; ++tap) {
         for (std::int64_t o = output; o < output + size; ++o) {
@@ -160,51 +148,33 @@ void LanesGather::pack(const float* weights, float* packed) const {
         }
       }
     }
-    output += size;
+  }
+}
+
+// All pixels of `size` output channels of one block of pictures.
+void LanesGather::run_block(const float* x, const float* weights, const float* bias, float* y,
+                            std::int64_t size) const {
+  Block block{x, inputs_, x_channel_, weights, taps_, 0, bias, y, y_channel_, 0};
+  for (const Tile& tile : tiles_) {
+    block.x_pixel = tile.x_pixel;
+    block.y_pixel = tile.y_pixel;
+    block.y = y + tile.y;
+    compute_block(block, std::span<const Tap>(tile.taps), size, tile.pixels);
   }
 }
 
 void LanesGather::run(const CpuContext& context, const float* x, const float* packed, const float* bias,
                       float* y) const {
-  std::vector<std::int64_t> starts;  // of blocks of output channels
-  for (std::int64_t output = 0; output < outputs_; output += block_at(output, outputs_))
-    starts.push_back(output);
-  const auto blocks = static_cast<std::int64_t>(starts.size());
-  const auto body = [&, this](std::int64_t begin, std::int64_t end) {
-    std::vector<TapOffset> offsets(static_cast<std::size_t>(taps_));
+  const auto starts = static_cast<std::int64_t>(starts_.size());
+  parallel_for(context.threads, blocks_ * starts, 1, [&, this](std::int64_t begin, std::int64_t end) {
     for (std::int64_t item = begin; item < end; ++item) {
-      const std::int64_t n = item / blocks;
-      const std::int64_t output = starts[static_cast<std::size_t>(item % blocks)];
-      const std::int64_t size = block_at(output, outputs_);
-      Block block{};
-      block.x = x + n * inputs_ * x_cells_ * lanes;
-      block.channels = inputs_;
-      block.x_channel = x_cells_ * lanes;
-      block.weights = packed + output * inputs_ * taps_;
-      block.weight_channel = taps_ * size;
-      block.taps = offsets.data();
-      block.bias = bias == nullptr ? nullptr : bias + output;
-      block.y_channel = y_cells_ * lanes;
-      float* const plane = y + (n * outputs_ + output) * y_cells_ * lanes;
-      for (const AxisRun& row : rows_) {
-        for (const AxisRun& run : columns_) {
-          block.tap_count = 0;
-          for (const AxisTap& down : row.taps) {
-            for (const AxisTap& across : run.taps) {
-              offsets[static_cast<std::size_t>(block.tap_count++)] = {
-                  (down.source * x_width_ + across.source) * lanes,
-                  (down.kernel * kernel_columns_ + across.kernel) * size};
-            }
-          }
-          block.x_pixel = run.step * lanes;
-          block.y_pixel = run.stride * lanes;
-          block.y = plane + (row.first * y_width_ + run.first) * lanes;
-          compute_block(block, size, run.count);
-        }
-      }
+      const std::int64_t n = item / starts;
+      const std::int64_t output = starts_[static_cast<std::size_t>(item % starts)];
+      run_block(x + n * inputs_ * x_channel_, packed + output * inputs_ * taps_,
+                bias == nullptr ? nullptr : bias + output, y + (n * outputs_ + output) * y_channel_,
+                channel_block(output, outputs_));
     }
-  };
-  parallel_for(context.threads, blocks_ * blocks, 1, body);
+  });
 }
 
 }  // namespace descent

@@ -16,7 +16,6 @@ namespace descent {
 
 namespace {
 
-constexpr std::int64_t block_outputs = 8;
 constexpr std::int64_t most_parts = 8;        // partial gradients, whatever the number of threads
 constexpr std::int64_t pixels_in_cache = 48;  // of 8 output channels: 24 KiB
 
@@ -128,12 +127,6 @@ DESCENT_CLONES float sum_of(const float* values, std::int64_t count) {
   return sum_lanes(sum);
 }
 
-std::int64_t outputs_at(std::int64_t channel, std::int64_t channels) {
-  std::int64_t size = block_outputs;
-  while (size > channels - channel) size /= 2;
-  return size;
-}
-
 // Threes, but 4 = 2 + 2: one alone reads more than it multiplies.
 std::int64_t inputs_at(std::int64_t channel, std::int64_t channels) {
   const std::int64_t left = channels - channel;
@@ -177,8 +170,8 @@ void LanesWeightGradient::run_part(std::int64_t part, const float* x, const floa
   at.dy_row = p.columns.output * lanes;
   for (std::int64_t first = p.blocks * part / parts_; first < end; first += pictures) {
     at.pictures = std::min(pictures, end - first);
-    for (std::int64_t o = 0; o < p.out_channels; o += outputs_at(o, p.out_channels)) {
-      const std::int64_t outputs = outputs_at(o, p.out_channels);
+    for (std::int64_t o = 0; o < p.out_channels; o += channel_block(o, p.out_channels)) {
+      const std::int64_t outputs = channel_block(o, p.out_channels);
       for (std::int64_t top = 0; top < p.rows.output; top += rows) {
         for (std::int64_t i = 0; i < p.in_channels; i += inputs_at(i, p.in_channels)) {
           for (std::int64_t kh = 0; kh < p.rows.kernel; ++kh) {
