@@ -2,8 +2,11 @@
 
 #include "descent/error.h"
 
+#include <libdeflate.h>
+
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <new>
 #include <utility>
 
@@ -15,6 +18,16 @@ constexpr int gzip_window = 15 + 16;  // zlib's way of saying: a gzip header, th
 
 bool is_gzip(std::string_view content) {
   return content.starts_with("\x1f\x8b");
+}
+
+bool inflate_whole(std::string_view content, std::span<std::uint8_t> out) {
+  const std::unique_ptr<libdeflate_decompressor, decltype(&libdeflate_free_decompressor)> decompressor(
+      libdeflate_alloc_decompressor(), &libdeflate_free_decompressor);
+  if (!decompressor) throw std::bad_alloc();
+  std::size_t used = 0;
+  const libdeflate_result result = libdeflate_gzip_decompress_ex(
+      decompressor.get(), content.data(), content.size(), out.data(), out.size(), &used, nullptr);
+  return result == LIBDEFLATE_SUCCESS && used == content.size();
 }
 
 GzipReader::GzipReader(std::string_view content, std::string source) : source_(std::move(source)) {

@@ -38,6 +38,11 @@ class ByteReader {
     return count;
   }
 
+  // The same as read() from the first byte on, where the whole file is of a kind that can be read at once.
+  [[nodiscard]] bool read_whole(std::span<std::uint8_t> out) const {
+    return gzip_ && inflate_whole(content_, out);
+  }
+
   // An upper bound of the bytes that are still to come, known without reading them.
   [[nodiscard]] std::uint64_t most_left() const {
     return gzip_ ? GzipReader::most_inflated(content_.size()) : rest_.size();
@@ -110,7 +115,14 @@ IdxContent read_idx(const fs::path& file, std::size_t rank) {
     if (reader.read(word) != word.size()) throw Error(fmt::format("'{}' ends within its IDX header", name));
     content.dimensions.push_back((std::int64_t{word[0]} << 24) | (word[1] << 16) | (word[2] << 8) | word[3]);
   }
-  content.data.resize(checked_size(content.dimensions, reader.most_left(), name));
+  const std::uint64_t size = checked_size(content.dimensions, reader.most_left(), name);
+  const std::size_t header = word.size() * (rank + 1);
+  content.data.resize(header + size);
+  if (reader.read_whole(content.data)) {
+    content.data.erase(content.data.begin(), content.data.begin() + static_cast<std::ptrdiff_t>(header));
+    return content;
+  }
+  content.data.resize(size);
   const std::size_t got = reader.read(content.data);
   if (got != content.data.size()) {
     throw Error(fmt::format("'{}' is cut short: its header promises {} = {} bytes, it has {}", name,
