@@ -1,5 +1,6 @@
 #include "case_run.h"
 
+#include "cpu/element.h"
 #include "descent/random.h"
 
 #include <algorithm>
@@ -79,7 +80,7 @@ void draw_tensor(std::span<float> values, const ParameterEntry& entry, bool stat
 
 }  // namespace
 
-CaseValues case_values(const OpCase& row, const ParameterLayout& layout) {
+CaseValues case_values(const OpCase& row, const ParameterLayout& layout, DType precision) {
   const auto batch = static_cast<std::size_t>(row.batch);
   const auto elements = [&](const Shape& shape) { return batch * static_cast<std::size_t>(shape.elements()); };
   const Shape& output = row.network.shape(row.network.layers.size());
@@ -106,6 +107,12 @@ CaseValues case_values(const OpCase& row, const ParameterLayout& layout) {
         std::span(values.parameters.statistics).subspan(entry.offset, entry.elements());
     draw_tensor(tensor, entry, true, Draws(row.seed, item++));
   }
+  if (precision == DType::bf16) {
+    for (std::vector<float>* of :
+         {&values.input, &values.output_gradient, &values.parameters.trained, &values.parameters.statistics}) {
+      for (float& value : *of) value = to_f32(to_bf16(value));
+    }
+  }
   return values;
 }
 
@@ -114,18 +121,19 @@ void poison(Device& device, void* to, DType type, std::size_t count) {
   device.upload(to, type, nothing);
 }
 
-CaseRun::CaseRun(Device& device, const OpCase& row, bool input_gradient)
+CaseRun::CaseRun(Device& device, const OpCase& row, bool input_gradient, DType precision)
     : device_(device),
       row_(row),
       input_gradient_(input_gradient && row.mode == Mode::train),
       store_(device, parameter_layout(row.network), row.mode == Mode::train),
-      values_(case_values(row, store_.layout())),
+      values_(case_values(row, store_.layout(), precision)),
       context_{row.seed, 3, 7 * row.seed} {
   PlanRequest request;
   request.mode = row.mode;
   request.batch = row.batch;
   request.loss = row.loss;
   request.input_gradient = input_gradient_;
+  request.precision = precision;
   restore_parameters();
   plan_ = device.prepare(row.network, request, store_);
   const std::size_t element = size_of(device.parameter_type());

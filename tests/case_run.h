@@ -18,7 +18,9 @@ struct CaseValues {
   std::vector<float> output_gradient;  // without
   HostParameters parameters;
 };
-[[nodiscard]] CaseValues case_values(const OpCase& row, const ParameterLayout& layout);
+// For plans in bf16 all are exact in bf16 too.
+[[nodiscard]] CaseValues case_values(const OpCase& row, const ParameterLayout& layout,
+                                     DType precision = DType::f32);
 
 struct Outcome {
   std::vector<float> output;
@@ -36,7 +38,7 @@ struct Outcome {
 class CaseRun {
  public:
   // Everything that the plan may not rely on is not-a-number: its workspace and the gradients.
-  CaseRun(Device& device, const OpCase& row, bool input_gradient = true);
+  CaseRun(Device& device, const OpCase& row, bool input_gradient = true, DType precision = DType::f32);
 
   // One forward and, in training, one backward, from the row's parameters and statistics.
   [[nodiscard]] Outcome step();

@@ -58,6 +58,20 @@ BOOST_AUTO_TEST_CASE(a_run_leaves_its_files_in_a_folder_named_after_it) {
   BOOST_TEST(steps[6].starts_with("5,0.006,"));
 }
 
+BOOST_AUTO_TEST_CASE(a_run_in_bf16_says_so_and_its_weights_are_taken_in_either_precision) {
+  const Workplace place;
+  const Ending outcome = place.train("--precision bf16 --watch-every 1 --out lean");
+  BOOST_TEST(outcome.code == 0, outcome.errors);
+  BOOST_TEST(holds(read_text(place / "lean/config.toml"), "precision = \"bf16\""));
+  BOOST_TEST(place.lines("lean/layers.csv").size() > 1U);
+  BOOST_TEST(place.run("train --config lean/config.toml --out again --threads 1").code == 0);
+  BOOST_TEST(holds(read_text(place / "again/config.toml"), "precision = \"bf16\""));
+  for (const auto* precision : {"f32", "bf16"}) {
+    const Ending answer = place.run(std::string("eval lean --threads 1 --precision ") + precision);
+    BOOST_TEST(answer.code == 0, answer.errors);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_run_shows_its_layers_parameters_and_operations_unless_told_not_to_look) {
   const Workplace place;
   BOOST_TEST(place.train("--watch-every 2 --out seen").code == 0);

@@ -41,6 +41,34 @@ BOOST_AUTO_TEST_CASE(a_time_is_measured_once_and_then_repeated_from_the_cache) {
   BOOST_TEST(second.seconds("conv", never) == 0.125);
 }
 
+BOOST_AUTO_TEST_CASE(names_are_listed_once_a_machine) {
+  const TemporaryFolder folder;
+  const auto cache = folder.path() / "plan.json";
+  const std::vector<std::string> two{"fast", ""};
+  const auto list = [&] { return two; };
+  const auto unasked = []() -> std::vector<std::string> {
+    BOOST_FAIL("recorded names were listed again");
+    return {};
+  };
+  std::string text;
+  {
+    Measurements first({"this machine", {}, cache});
+    BOOST_CHECK(first.names("conv", list) == two);
+    BOOST_CHECK(first.names("conv", unasked) == two);
+    text = first.text();
+    first.save();
+  }
+  Measurements second({"this machine", {}, cache});
+  BOOST_CHECK(second.names("conv", unasked) == two);
+  // What another machine's library offers says nothing of ours.
+  const auto plan = folder.path() / "carried.json";
+  write_file_atomically(plan, text);
+  BOOST_CHECK(Measurements({"this machine", plan, {}}).names("conv", unasked) == two);
+  Measurements elsewhere({"another machine", plan, {}});
+  BOOST_CHECK(elsewhere.names("conv", [] { return std::vector<std::string>{"other"}; }) ==
+              std::vector<std::string>{"other"});
+}
+
 BOOST_AUTO_TEST_CASE(a_cache_of_another_machine_or_a_broken_one_does_no_harm) {
   const TemporaryFolder folder;
   const auto cache = folder.path() / "plan.json";

@@ -25,7 +25,7 @@ BOOST_AUTO_TEST_CASE(in_any_operation_of_a_built_in_network) {
       Buffer workspace = device->allocate(plan->workspace_bytes());
       plan->bind(workspace);
       const auto reports = plan->explain(0);
-      BOOST_TEST(reports.size() >= network.layers.size() / 2);
+      BOOST_TEST(reports.size() >= network.layers.size() / 4);  // a kernel may compute several layers
       for (const OperationReport& report : reports) {
         BOOST_TEST_CONTEXT(builtin.name << " " << report.layer << " " << report.operation) {
           BOOST_TEST(!report.implementation.empty());

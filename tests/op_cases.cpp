@@ -348,6 +348,62 @@ void add_add(Table& table) {
   table.row("add", "two linear layers, batch 19", flat.build(), 19);
 }
 
+// Runs that an inference plan may compute as one kernel.
+void add_runs(Table& table) {
+  const auto run = [&](const Shape& input, const Conv& conv, const GeneralRelu& activation,
+                       std::int64_t batch) {
+    table.chain("conv", input, {conv, BatchNorm{}, activation}, batch, infer);
+  };
+  const GeneralRelu relu{};
+  const GeneralRelu leaky{.leak = 0.1, .sub = 0.4};
+  const GeneralRelu limited{.leak = 0.1, .sub = 0.4, .maxv = 0.5};
+  run({1, 28, 28}, {.out = 8, .stride = {2, 2}, .padding = {1, 1}}, leaky, 1);
+  run({1, 28, 28}, {.out = 8, .stride = {2, 2}, .padding = {1, 1}}, leaky, 48);
+  run({8, 14, 14}, {.out = 16, .stride = {2, 2}, .padding = {1, 1}}, leaky, 1);
+  run({16, 7, 7}, {.out = 32, .stride = {2, 2}, .padding = {1, 1}}, limited, 32);
+  run({32, 4, 4}, {.out = 64, .stride = {2, 2}, .padding = {1, 1}}, relu, 3);
+  run({16, 5, 5}, {.out = 128, .padding = {1, 1}}, leaky, 2);
+  run({3, 19, 17}, {.out = 64, .kernel = {7, 7}, .stride = {2, 2}, .padding = {3, 3}, .bias = false}, relu, 2);
+  run({17, 6, 7}, {.out = 33, .padding = {1, 1}, .bias = false}, limited, 5);
+  run({10, 7, 9}, {.out = 10, .padding = {2, 2}, .dilation = {2, 2}}, leaky, 5);
+  run({16, 9, 8}, {.out = 16, .stride = {2, 1}, .padding = {1, 3}, .dilation = {1, 3}}, leaky, 3);
+  run({8, 7, 7}, {.out = 8, .padding = {1, 1}, .groups = 2}, leaky, 5);
+  run({9, 6, 7}, {.out = 6, .padding = {1, 1}, .groups = 3}, limited, 5);
+  run({32, 6, 6}, {.out = 32, .padding = {1, 1}, .groups = 32, .bias = false}, relu, 2);
+  run({16, 7, 7}, {.out = 32, .kernel = {1, 1}, .bias = false}, relu, 4);
+  run({64, 1, 1}, {.out = 10, .kernel = {1, 1}}, leaky, 5);
+  table.chain("conv", {16, 7, 7}, {Conv{.out = 17, .padding = {1, 1}}, BatchNorm{}}, 5, infer);
+  table.chain("conv", {16, 7, 7}, {Conv{.out = 17, .padding = {1, 1}}, leaky}, 5, infer);
+  table.chain("conv", {3, 12, 12},
+              {Conv{.out = 16, .padding = {1, 1}}, BatchNorm{}, relu, MaxPool{},
+               Conv{.out = 10, .padding = {1, 1}}, limited, Flatten{}, Linear{.out = 7}},
+              16, infer);
+  table.chain("linear", {10, 2, 2}, {Flatten{}, Linear{.out = 17, .bias = false}, BatchNorm{}, leaky}, 5,
+              infer);
+  table.chain("linear", {10, 2, 2}, {Flatten{}, Linear{.out = 17}, relu}, 1, infer);
+
+  // With a residual sum: the input itself, another branch, and both orders of the summands.
+  for (const std::int64_t batch : {1, 3, 32}) {
+    NetworkBuilder same({16, 5, 6});
+    same.add(Conv{.out = 16, .padding = {1, 1}, .bias = false});
+    same.add(BatchNorm{});
+    same.add(Add{}, {2, 0});
+    same.add(leaky);
+    table.row("add", "convolution, batch norm, sum with the input, activation, batch " + std::to_string(batch),
+              same.build(), batch, infer);
+
+    NetworkBuilder down({10, 7, 6});
+    ValueId main = down.add(Conv{.out = 17, .stride = {2, 2}, .padding = {1, 1}, .bias = false});
+    main = down.add(BatchNorm{}, {main});
+    ValueId side = down.add(Conv{.out = 17, .kernel = {1, 1}, .stride = {2, 2}}, {0});
+    side = down.add(BatchNorm{}, {side});
+    down.add(Add{}, {main, side});
+    down.add(limited);
+    table.row("add", "two branches with batch norm, the second in one run, batch " + std::to_string(batch),
+              down.build(), batch, infer);
+  }
+}
+
 void add_flatten(Table& table) {
   table.one({1, 5, 7}, Flatten{}, 1);
   table.one({3, 7, 5}, Flatten{}, 5);
@@ -429,6 +485,7 @@ std::vector<OpCase> make_table() {
   add_max_pool(table);
   add_global_avg_pool(table);
   add_add(table);
+  add_runs(table);
   add_flatten(table);
   add_dropout(table);
   add_softmax_cross_entropy(table);

@@ -1,5 +1,6 @@
 // The library's way from pictures to classes.
 #include "descent/predictor.h"
+#include "allocations.h"
 #include "descent/error.h"
 #include "descent/random.h"
 #include "reference/device.h"
@@ -61,6 +62,34 @@ BOOST_AUTO_TEST_CASE(an_answer_is_the_softmax_of_its_logits_and_the_name_of_the_
       BOOST_TEST(std::abs(answer.probabilities[i] - std::exp(static_cast<double>(answer.logits[i])) / sum) <
                  1e-6);
     }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(rows_of_probabilities_are_those_of_the_answers) {
+  reference::ReferenceDevice device;
+  Predictor predictor(device, make_model(), 2);
+  const auto pictures = random_pictures(3);
+  std::vector<float> rows(30);
+  predictor.predict(pictures, 3, rows);
+  const auto answers = predictor.predict(pictures, 3);
+  for (std::size_t i = 0; i < 3; ++i) {
+    BOOST_TEST(std::span(rows).subspan(10 * i, 10) == answers[i].probabilities,
+               boost::test_tools::per_element());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_warm_answer_to_one_picture_allocates_nothing) {
+  for (const int threads : {1, 2}) {
+    const auto device = make_device("cpu", {.threads = threads, .use_plan_cache = false, .measure = false});
+    Predictor predictor(*device, make_model(), 1);
+    const auto picture = random_pictures(1);
+    std::vector<float> row(10);
+    predictor.predict(picture, 1, row);
+    const std::size_t before = test::allocations();
+    for (int call = 0; call < 5; ++call) predictor.predict(picture, 1, row);
+    BOOST_TEST(test::allocations() == before);
+    (void)predictor.predict(picture, 1);  // answers in words do
+    BOOST_TEST(test::allocations() > before);
   }
 }
 
@@ -139,6 +168,8 @@ BOOST_AUTO_TEST_CASE(wrong_sizes_are_refused) {
   BOOST_CHECK_THROW((void)predictor.predict(random_pictures(2), 3), Error);
   BOOST_CHECK_THROW((void)predictor.predict(random_pictures(2), ~std::size_t{0}), Error);
   BOOST_TEST(predictor.predict(std::span<const std::uint8_t>{}, 0).empty());
+  std::vector<float> rows(19);
+  BOOST_CHECK_THROW(predictor.predict(random_pictures(2), 2, rows), Error);
   BOOST_CHECK_THROW(Predictor(device, model, 0), Error);
   BOOST_CHECK_THROW(Predictor(device, make_model({"one", "two"}), 1), Error);
 }

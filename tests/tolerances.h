@@ -21,6 +21,10 @@ inline Tolerance tolerance(DType type) {
       return {1e-12, 1e-12, 1e-11};
     case DType::f32:
       return {3e-6, 1e-5, 5e-5};
+    // Activations and gradients have eight digits: each rounding is off by up to 2⁻⁹ of its number, and a block
+    // rounds what lies between its layers as well, which a normalisation then divides by a deviation.
+    case DType::bf16:
+      return {1.5e-2, 3e-2, 1e-1};
     default:
       throw std::logic_error("no tolerance is stated for this element type");
   }

@@ -27,10 +27,11 @@ class Claimer final : public KernelFactory {
   }
   void consider(std::span<const KernelRequest>) override {}
   std::unique_ptr<Kernel> prepare(const KernelRequest&) override { return nullptr; }
-  [[nodiscard]] DType activation_type(const PlanRequest&) const override { return DType::f32; }
-  [[nodiscard]] bool same_order(const TensorDesc&, Layout, Layout) const override { return true; }
-  std::unique_ptr<Kernel> prepare_reorder(const TensorDesc&, Layout, Layout, bool) override { return nullptr; }
+  [[nodiscard]] DType port_type() const override { return DType::f32; }
+  [[nodiscard]] bool same_bytes(const TensorDesc&, Format) const override { return true; }
+  std::unique_ptr<Kernel> prepare_reorder(const TensorDesc&, Format, bool) override { return nullptr; }
   std::unique_ptr<Kernel> prepare_gradient_sum(const TensorDesc&, std::size_t) override { return nullptr; }
+  [[nodiscard]] bool loads_into(const TensorDesc&) const override { return false; }
   void load(const PictureSource&, std::span<const std::uint32_t>, const Tensor&, const Tensor*) override {}
 
  private:

@@ -181,11 +181,19 @@ class Device {
   [[nodiscard]] virtual std::string plan_text() const = 0;
 };
 
+// Whose code computes, where there is a choice.
+enum class Kernels : std::uint8_t {
+  automatic,  // whatever is faster
+  library,    // the device's library (oneDNN on the CPU), wherever it has more than reference code
+  own,        // descent's own, wherever it has some
+};
+
 struct DeviceOptions {
   int threads = 0;                    // 0: what affinity and the cgroup's quota really give
   std::filesystem::path plan_file{};  // measured choices to repeat; empty: the user's plan cache
   bool use_plan_cache = true;         // false: neither read nor write the cache
   bool measure = true;                // false: choose layouts by rule, not by timing (tests)
+  Kernels kernels = Kernels::automatic;
 };
 
 // "cpu". Throws Error with the nearest name, or one sentence on what the device lacks.

@@ -29,7 +29,8 @@ struct Prediction {
 // share the device and the model.
 class Predictor {
  public:
-  Predictor(Device& device, const Model& model, std::int64_t batch_size);
+  // `precision`: of activations.
+  Predictor(Device& device, const Model& model, std::int64_t batch_size, DType precision = DType::f32);
   ~Predictor();
   Predictor(Predictor&&) noexcept;
   Predictor& operator=(Predictor&&) noexcept;
@@ -38,6 +39,9 @@ class Predictor {
 
   // `inputs` holds `count` pictures as planar bytes of the network's input shape (to_input), any count.
   [[nodiscard]] std::vector<Prediction> predict(std::span<const std::uint8_t> inputs, std::size_t count);
+
+  // The same in numbers alone: `count` rows, a class each. Allocates nothing of its own and takes no lock.
+  void predict(std::span<const std::uint8_t> inputs, std::size_t count, std::span<float> probabilities);
 
  private:
   struct Parts;

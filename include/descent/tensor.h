@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -47,10 +48,21 @@ class Shape {
 // the device that chose them and mean nothing to anyone else.
 enum class Layout : std::uint8_t { plain = 0 };
 
+// How a device keeps the elements of one value.
+struct Format {
+  DType type = DType::f32;
+  Layout layout = Layout::plain;
+
+  friend auto operator<=>(const Format&, const Format&) = default;
+};
+
 struct TensorDesc {
   DType type = DType::f32;
   Shape shape;
   Layout layout = Layout::plain;
+
+  [[nodiscard]] Format format() const noexcept { return {type, layout}; }
+  [[nodiscard]] TensorDesc in(Format format) const noexcept { return {format.type, shape, format.layout}; }
 
   [[nodiscard]] std::size_t bytes() const noexcept {
     return static_cast<std::size_t>(shape.elements()) * size_of(type);

@@ -99,8 +99,8 @@ class Observer {
 std::vector<EpochMetrics> fit(const Network& network, ParameterStore& store, const DataSet& data,
                               const TrainSettings& settings, std::span<Observer* const> observers);
 
-// Loss and accuracy with running statistics, pictures in order.
+// Loss and accuracy with running statistics, pictures in order. `precision`: of activations.
 [[nodiscard]] PhaseMetrics evaluate(const Network& network, ParameterStore& store, const PictureSet& pictures,
-                                    std::int64_t batch_size);
+                                    std::int64_t batch_size, DType precision = DType::f32);
 
 }  // namespace descent

@@ -57,9 +57,20 @@ std::size_t parse_choice(std::string_view option, const std::string& text,
 }
 
 DType parse_precision(std::string_view option, const std::string& text) {
-  static constexpr std::array<std::string_view, 1> choices{"f32"};
-  static_cast<void>(parse_choice(option, text, choices));
-  return DType::f32;
+  static constexpr std::array<std::string_view, 2> choices{"f32", "bf16"};
+  return parse_choice(option, text, choices) == 0 ? DType::f32 : DType::bf16;
+}
+
+namespace {
+constexpr std::array<std::string_view, 3> kernel_names{"auto", "onednn", "own"};  // in the order of Kernels
+}
+
+Kernels parse_kernels(std::string_view option, const std::string& text) {
+  return static_cast<Kernels>(parse_choice(option, text, kernel_names));
+}
+
+std::string_view name(Kernels kernels) {
+  return kernel_names.at(static_cast<std::size_t>(kernels));
 }
 
 CLI::Option* add_value(CLI::App& verb, const std::string& name, const std::string& type,
@@ -83,8 +94,11 @@ void add_device_options(CLI::App& verb, DeviceArguments& arguments) {
               arguments.options.threads = static_cast<int>(parse_count("--threads", text, 1, 4096));
             });
   add_value(
-      verb, "--precision", "TYPE", "number type of activations: f32", "f32",
+      verb, "--precision", "TYPE", std::string(precision_help), "f32",
       [&arguments](const std::string& text) { arguments.precision = parse_precision("--precision", text); });
+  add_value(
+      verb, "--kernels", "WHOSE", std::string(kernels_help), "auto",
+      [&arguments](const std::string& text) { arguments.options.kernels = parse_kernels("--kernels", text); });
 }
 
 std::string clock_text(double seconds) {

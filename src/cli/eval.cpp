@@ -80,7 +80,8 @@ void run(const EvalArguments& arguments) {
   const std::unique_ptr<Device> device = arguments.device.make();
   ParameterStore store(*device, parameter_layout(network), false);
   store.upload(model.parameters);
-  print_metrics(evaluate(network, store, data.valid, arguments.batch_size), data.name, arguments.json);
+  print_metrics(evaluate(network, store, data.valid, arguments.batch_size, arguments.device.precision),
+                data.name, arguments.json);
 }
 
 }  // namespace

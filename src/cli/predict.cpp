@@ -78,7 +78,8 @@ class PredictRun {
     if (read.empty()) return;
     if (!predictor_) {
       device_ = arguments_.device.make();
-      predictor_ = std::make_unique<Predictor>(*device_, model_, static_cast<std::int64_t>(batch));
+      predictor_ = std::make_unique<Predictor>(*device_, model_, static_cast<std::int64_t>(batch),
+                                               arguments_.device.precision);
     }
     std::string text;
     const std::vector<Prediction> predictions = predictor_->predict(inputs, read.size());

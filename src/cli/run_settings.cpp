@@ -200,11 +200,16 @@ std::vector<Setting> make_settings() {
                    const int threads = run.device.options.threads;
                    return std::to_string(threads > 0 ? threads : requested_threads().value_or(usable_cores()));
                  }});
-  all.push_back({"precision", "TYPE", "number type of activations: f32", "f32", false, false, false,
+  all.push_back({"precision", "TYPE", std::string(precision_help), "f32", false, false, false,
                  [](RunSettings& run, const Given& given) {
                    run.train.precision = parse_precision(given.label, given.text);
                  },
                  [](const RunSettings& run) { return quoted(std::string(name(run.train.precision))); }});
+  all.push_back({"kernels", "WHOSE", std::string(kernels_help), "auto", false, false, false,
+                 [](RunSettings& run, const Given& given) {
+                   run.device.options.kernels = parse_kernels(given.label, given.text);
+                 },
+                 [](const RunSettings& run) { return quoted(std::string(name(run.device.options.kernels))); }});
   all.push_back({"plan", "FILE", "repeat the measured choices in the plan.json of another run",
                  "the plan cache of this machine", false, false, false,
                  [](RunSettings& run, const Given& given) { run.device.options.plan_file = given.text; },

@@ -12,6 +12,7 @@ void add_predict(CLI::App& program);
 void add_inspect(CLI::App& program);
 void add_list(CLI::App& program);
 void add_doctor(CLI::App& program);
+void add_bench(CLI::App& program);
 void add_report(CLI::App& program);
 void add_compare(CLI::App& program);
 void add_lr_find(CLI::App& program);

@@ -1,217 +1,277 @@
-// Batch normalisation in two passes each way: sums over the batch, then one multiplication and addition an
-// element. Bound by memory: forward reads x twice and writes y (12 bytes an element), backward reads x and
-// dy twice and writes dx (20 bytes). Sums are in double, so that the variance may come from Σx and Σx² in
-// one pass: the squares of f32 are exact there.
+// Batch normalisation in two passes each way, with or without the activation behind it: sums over the batch,
+// then some multiplications and additions an element. Bound by memory: forward reads x twice and writes y (12
+// bytes an element), backward reads x and dy twice and writes dx (20 bytes); an activation adds no byte,
+// because backward computes again what it was given. Sums are in double, so that the variance may come from Σx
+// and Σx² in one pass: the squares of f32 are exact there.
 #include "cpu/blocking.h"
+#include "cpu/element.h"
+#include "cpu/lanes_norm.h"
 #include "cpu/loop_kernel.h"
+#include "cpu/norm_sums.h"
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 namespace descent {
 namespace {
 
-constexpr std::int64_t most_parts = 16;  // the batch is summed in so many parts, whatever the threads
+// One number a channel each: y = (x − centre)·slope + shift.
+struct Forward {
+  float *centre, *slope, *shift;
 
-struct Sums {
-  double* first;
-  double* second;
+  [[nodiscard]] Forward from(std::int64_t channel) const {
+    return {centre + channel, slope + channel, shift + channel};
+  }
+  void set(std::int64_t channel, const ChannelForward& by) const {
+    centre[channel] = by.centre;
+    slope[channel] = by.slope;
+    shift[channel] = by.shift;
+  }
+  [[nodiscard]] ChannelForward one() const { return {*centre, *slope, *shift}; }
 };
 
-// Adds Σa and Σa·b of one stretch of one slice: to one channel (inner 1) or to `inner` of them.
-DESCENT_CLONES void add_sums(const float* a, const float* b, std::int64_t cells, std::int64_t inner, Sums to) {
+// dx = (x − centre)·slope + (dy·gain + shift)
+struct Backward {
+  float *gain, *slope, *shift;
+
+  [[nodiscard]] Backward from(std::int64_t channel) const {
+    return {gain + channel, slope + channel, shift + channel};
+  }
+  void set(std::int64_t channel, const ChannelBackward& by) const {
+    gain[channel] = by.gain;
+    slope[channel] = by.slope;
+    shift[channel] = by.shift;
+  }
+  [[nodiscard]] ChannelBackward one() const { return {*gain, *slope, *shift}; }
+};
+
+inline float normalised(float x, const ChannelForward& by) {
+  return (x - by.centre) * by.slope + by.shift;
+}
+
+inline float input_gradient(float x, float dy, float centre, const ChannelBackward& by) {
+  return (x - centre) * by.slope + (dy * by.gain + by.shift);
+}
+
+// Adds Σx and Σx² of one stretch of one slice: to one channel (inner 1) or to `inner` of them.
+template <class Element>
+DESCENT_CLONES void add_sums(const Element* x, std::int64_t cells, std::int64_t inner, NormSums::Part to) {
   if (inner == 1) {
     double first = 0;
     double second = 0;
 #pragma omp simd reduction(+ : first, second)
     for (std::int64_t i = 0; i < cells; ++i) {
-      first += static_cast<double>(a[i]);
-      second += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+      const auto value = static_cast<double>(to_f32(x[i]));
+      first += value;
+      second += value * value;
     }
-    *to.first += first;
-    *to.second += second;
-    return;
+    return to.add(0, {first, second});
   }
-  for (std::int64_t cell = 0; cell < cells; ++cell) {
-    const float* const from_a = a + cell * inner;
-    const float* const from_b = b + cell * inner;
+  for (std::int64_t cell = 0; cell < cells; ++cell, x += inner) {
 #pragma omp simd
     for (std::int64_t i = 0; i < inner; ++i) {
-      to.first[i] += static_cast<double>(from_a[i]);
-      to.second[i] += static_cast<double>(from_a[i]) * static_cast<double>(from_b[i]);
+      const auto value = static_cast<double>(to_f32(x[i]));
+      to.first[i] += value;
+      to.second[i] += value * value;
     }
   }
 }
 
-// One number a channel each: y = (x − centre)·slope + shift, dx = (x − centre)·slope + dy·gain + shift.
-struct Coefficients {
-  float* centre;
-  float* slope;
-  float* shift;
-  float* gain;
-};
-
-DESCENT_CLONES void normalise(const float* x, float* y, std::int64_t cells, std::int64_t inner,
-                              Coefficients by) {
+// Adds Σg and Σg·x, where g is dy through the activation.
+template <class Element, class Rule>
+DESCENT_CLONES void add_gradient_sums(const Element* x, const Element* dy, std::int64_t cells,
+                                      std::int64_t inner, Forward by, Rule rule, NormSums::Part to) {
   if (inner == 1) {
-    const float centre = *by.centre;
-    const float slope = *by.slope;
-    const float shift = *by.shift;
+    const ChannelForward one = by.one();
+    double first = 0;
+    double second = 0;
+#pragma omp simd reduction(+ : first, second)
+    for (std::int64_t i = 0; i < cells; ++i) {
+      const auto g = static_cast<double>(rule.gradient(normalised(to_f32(x[i]), one), to_f32(dy[i])));
+      first += g;
+      second += g * static_cast<double>(to_f32(x[i]));
+    }
+    return to.add(0, {first, second});
+  }
+  for (std::int64_t cell = 0; cell < cells; ++cell, x += inner, dy += inner) {
 #pragma omp simd
-    for (std::int64_t i = 0; i < cells; ++i) y[i] = (x[i] - centre) * slope + shift;
+    for (std::int64_t i = 0; i < inner; ++i) {
+      const ChannelForward one{by.centre[i], by.slope[i], by.shift[i]};
+      const auto g = static_cast<double>(rule.gradient(normalised(to_f32(x[i]), one), to_f32(dy[i])));
+      to.first[i] += g;
+      to.second[i] += g * static_cast<double>(to_f32(x[i]));
+    }
+  }
+}
+
+template <class Element, class Rule>
+DESCENT_CLONES void normalise(const Element* x, Element* y, std::int64_t cells, std::int64_t inner, Forward by,
+                              Rule rule) {
+  if (inner == 1) {
+    const ChannelForward one = by.one();
+#pragma omp simd
+    for (std::int64_t i = 0; i < cells; ++i)
+      y[i] = to_element<Element>(rule.value(normalised(to_f32(x[i]), one)));
     return;
   }
   for (std::int64_t cell = 0; cell < cells; ++cell, x += inner, y += inner) {
 #pragma omp simd
-    for (std::int64_t i = 0; i < inner; ++i) y[i] = (x[i] - by.centre[i]) * by.slope[i] + by.shift[i];
+    for (std::int64_t i = 0; i < inner; ++i) {
+      y[i] =
+          to_element<Element>(rule.value(normalised(to_f32(x[i]), {by.centre[i], by.slope[i], by.shift[i]})));
+    }
   }
 }
 
-DESCENT_CLONES void input_gradients(const float* x, const float* dy, float* dx, std::int64_t cells,
-                                    std::int64_t inner, Coefficients by) {
+template <class Element, class Rule>
+DESCENT_CLONES void input_gradients(const Element* x, const Element* dy, Element* dx, std::int64_t cells,
+                                    std::int64_t inner, Forward by, Backward back, Rule rule) {
   if (inner == 1) {
-    const float centre = *by.centre;
-    const float slope = *by.slope;
-    const float shift = *by.shift;
-    const float gain = *by.gain;
+    const ChannelForward one = by.one();
+    const ChannelBackward one_back = back.one();
 #pragma omp simd
-    for (std::int64_t i = 0; i < cells; ++i) dx[i] = (x[i] - centre) * slope + (dy[i] * gain + shift);
+    for (std::int64_t i = 0; i < cells; ++i) {
+      const float g = rule.gradient(normalised(to_f32(x[i]), one), to_f32(dy[i]));
+      dx[i] = to_element<Element>(input_gradient(to_f32(x[i]), g, one.centre, one_back));
+    }
     return;
   }
   for (std::int64_t cell = 0; cell < cells; ++cell, x += inner, dy += inner, dx += inner) {
 #pragma omp simd
     for (std::int64_t i = 0; i < inner; ++i) {
-      dx[i] = (x[i] - by.centre[i]) * by.slope[i] + (dy[i] * by.gain[i] + by.shift[i]);
+      const ChannelForward one{by.centre[i], by.slope[i], by.shift[i]};
+      const float g = rule.gradient(normalised(to_f32(x[i]), one), to_f32(dy[i]));
+      dx[i] = to_element<Element>(
+          input_gradient(to_f32(x[i]), g, one.centre, {back.gain[i], back.slope[i], back.shift[i]}));
     }
   }
 }
 
+template <class Element>
 class BatchNormKernel : public LoopKernel {
  public:
   BatchNormKernel(const KernelRequest& request, Layout layout, const CpuContext& context)
       : op_(std::get<BatchNorm>(request.unit.first().op)),
         blocking_(Blocking(request.inputs[0].shape, layout).with_lanes_as_cells(layout).with_widest_inner()),
-        parts_(std::min(blocking_.pictures, most_parts)),
+        lanes_(has_pictures_innermost(layout)),
+        sums_(blocking_.pictures, blocking_.channels()),
         trains_(trains(request)),
         threads_(context.threads) {
-    needs_.inputs = {layout};
-    needs_.output = layout;
+    if (request.unit.layers.size() > 1) rule_.emplace(std::get<GeneralRelu>(request.unit.last().op));
+    needs_.output = {request.output.type, layout};
+    needs_.inputs = {needs_.output};
     const auto elements = static_cast<double>(request.output.shape.elements());
+    const auto bytes = static_cast<double>(request.output.bytes());
     const auto channels = static_cast<std::size_t>(blocking_.channels());
-    needs_.scratch_bytes = 4 * channels * sizeof(float);
+    const std::string after = rule_ ? ", activation" : "";
     if (!trains_) {
+      needs_.scratch_bytes = 3 * channels * sizeof(float);
       needs_.output_is_input = request.input_is_free;
-      forward_report_ = report(request, "forward", layout, 3 * elements, 8 * elements);
+      forward_report_ = report(request, "forward" + after, layout, 3 * elements, 2 * bytes);
       return;
     }
-    needs_.scratch_bytes += 2 * static_cast<std::size_t>(parts_) * channels * sizeof(double);
-    needs_.saved_bytes = 2 * channels * sizeof(double);
+    needs_.scratch_bytes = sums_.bytes() + 3 * channels * sizeof(float);
+    needs_.saved_bytes = channels * (sizeof(ChannelMoments) + 3 * sizeof(float));
     needs_.backward_reads_inputs = true;
-    forward_report_ = report(request, "forward", layout, 6 * elements, 12 * elements);
-    backward_report_ = report(request, "backward", layout, 8 * elements, 20 * elements);
+    forward_report_ = report(request, "forward" + after, layout, 6 * elements, 3 * bytes);
+    backward_report_ = report(request, "backward" + after, layout, 8 * elements, 5 * bytes);
   }
 
   void forward(const StepContext& /*context*/) override {
     const float* const scale = tensor(bound_.parameters, 0);
     const float* const shift = tensor(bound_.parameters, 1);
-    float* const running_mean = tensor(bound_.statistics, 0);
-    float* const running_variance = tensor(bound_.statistics, 1);
-    if (trains_) batch_statistics(running_mean, running_variance);
-    const Coefficients by = coefficients();
+    const Forward by = forward_coefficients();
+    if (trains_) sum_inputs();
     for (std::int64_t c = 0; c < blocking_.channels(); ++c) {
-      const double mean = trains_ ? saved_mean()[c] : static_cast<double>(running_mean[c]);
-      const double deviation =
-          trains_ ? saved_factor()[c] : 1 / std::sqrt(static_cast<double>(running_variance[c]) + op_.eps);
-      const double slope = static_cast<double>(scale[c]) * deviation;
-      by.centre[c] = static_cast<float>(mean);
-      by.slope[c] = static_cast<float>(slope);
-      // What rounding the mean to f32 loses is made up for here.
-      by.shift[c] = static_cast<float>(static_cast<double>(shift[c]) +
-                                       (static_cast<double>(by.centre[c]) - mean) * slope);
+      const RunningMoments running{static_cast<float*>(bound_.statistics[0]) + c,
+                                   static_cast<float*>(bound_.statistics[1]) + c};
+      const ChannelMoments moments = trains_ ? batch_moments(op_, sums_.total(sums(), c), count(), running)
+                                             : running_moments(op_, running);
+      if (trains_) saved_moments()[c] = moments;
+      by.set(c, channel_forward(moments, scale[c], shift[c]));
     }
     for_cells([&, this](std::int64_t offset, std::int64_t channel, std::int64_t cells) {
-      normalise(input() + offset, output() + offset, cells, blocking_.inner, at_channel(by, channel));
+      const Element* const x = input<Element>() + offset;
+      Element* const y = output<Element>() + offset;
+      if (lanes_) return normalise_lanes(x, y, cells, by.from(channel).one(), rule_ ? &*rule_ : nullptr);
+      if (rule_) return normalise(x, y, cells, blocking_.inner, by.from(channel), *rule_);
+      normalise(x, y, cells, blocking_.inner, by.from(channel), NoActivation{});
     });
   }
 
-  // dx = γ/(n·σ) · (n·dy − Σdy − x̂·Σ(dy·x̂))
   void backward(const StepContext& /*context*/) override {
-    sum(output_gradient(), input());
+    sum_gradients();
     const float* const scale = tensor(bound_.parameters, 0);
     float* const scale_gradient = tensor(bound_.parameter_gradients, 0);
     float* const shift_gradient = tensor(bound_.parameter_gradients, 1);
-    const auto count = static_cast<double>(blocking_.pictures * blocking_.cells());
-    const Coefficients by = coefficients();
+    const Forward by = forward_coefficients();
+    const Backward back = backward_coefficients();
     for (std::int64_t c = 0; c < blocking_.channels(); ++c) {
-      const double mean = saved_mean()[c];
-      const double factor = saved_factor()[c];
-      const double total = total_of(first_sums(), c);
-      const double projection = (total_of(second_sums(), c) - mean * total) * factor;  // Σ dy·x̂
-      if (scale_gradient != nullptr) scale_gradient[c] = static_cast<float>(projection);
-      if (shift_gradient != nullptr) shift_gradient[c] = static_cast<float>(total);
-      const double gain = static_cast<double>(scale[c]) * factor;
-      const double slope = -gain * factor * projection / count;
-      by.centre[c] = static_cast<float>(mean);
-      by.gain[c] = static_cast<float>(gain);
-      by.slope[c] = static_cast<float>(slope);
-      by.shift[c] =
-          static_cast<float>(-gain * total / count + (static_cast<double>(by.centre[c]) - mean) * slope);
+      const ChannelMoments& moments = saved_moments()[c];
+      const AffineGradient gradient = affine_gradient(moments, sums_.total(sums(), c));
+      if (scale_gradient != nullptr) scale_gradient[c] = static_cast<float>(gradient.scale);
+      if (shift_gradient != nullptr) shift_gradient[c] = static_cast<float>(gradient.shift);
+      back.set(c, channel_backward(moments, gradient, scale[c], count()));
     }
-    if (input_gradient() == nullptr) return;
+    if (input_gradient<Element>() == nullptr) return;
     for_cells([&, this](std::int64_t offset, std::int64_t channel, std::int64_t cells) {
-      input_gradients(input() + offset, output_gradient() + offset, input_gradient() + offset, cells,
-                      blocking_.inner, at_channel(by, channel));
+      const Element* const x = input<Element>() + offset;
+      const Element* const dy = output_gradient<Element>() + offset;
+      Element* const dx = input_gradient<Element>() + offset;
+      const Forward from = by.from(channel);
+      const Backward to = back.from(channel);
+      if (lanes_) return lanes_gradient(x, dy, dx, cells, from.one(), to.one(), rule_ ? &*rule_ : nullptr);
+      if (rule_) return input_gradients(x, dy, dx, cells, blocking_.inner, from, to, *rule_);
+      input_gradients(x, dy, dx, cells, blocking_.inner, from, to, NoActivation{});
     });
   }
 
  private:
-  // Mean and 1/σ of each channel into the saved memory; moves the running statistics.
-  void batch_statistics(float* running_mean, float* running_variance) const {
-    sum(input(), input());
-    const auto count = static_cast<double>(blocking_.pictures * blocking_.cells());
-    const double unbiased = count / std::max(count - 1, 1.0);
-    const auto move = [this](float& running, double value) {
-      running = static_cast<float>((1 - op_.momentum) * static_cast<double>(running) + op_.momentum * value);
-    };
-    for (std::int64_t c = 0; c < blocking_.channels(); ++c) {
-      const double mean = total_of(first_sums(), c) / count;
-      const double raw = total_of(second_sums(), c) / count - mean * mean;
-      const double variance = raw < 0 ? 0 : raw;  // keeps what is not a number
-      saved_mean()[c] = mean;
-      saved_factor()[c] = 1 / std::sqrt(variance + op_.eps);
-      move(running_mean[c], mean);
-      move(running_variance[c], variance * unbiased);
-    }
-  }
-
-  // Σa and Σa·b of every channel, in parts_ parts of the batch.
-  void sum(const float* a, const float* b) const {
-    const std::int64_t slice = blocking_.cells() * blocking_.inner;
-    const std::int64_t per_part = (blocking_.pictures - 1) / parts_ + 1;
-    const std::int64_t grain = std::max<std::int64_t>(1, 4096 / (slice * per_part));
-    parallel_for(threads_, parts_ * blocking_.groups, grain, [&, this](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t item = begin; item < end; ++item) {
-        const std::int64_t part = item / blocking_.groups;
-        const std::int64_t group = item % blocking_.groups;
-        const std::int64_t first = part * blocking_.channels() + group * blocking_.inner;
-        const Sums to{first_sums() + first, second_sums() + first};
-        std::fill_n(to.first, blocking_.inner, 0.0);
-        std::fill_n(to.second, blocking_.inner, 0.0);
-        const std::int64_t last_picture = blocking_.pictures * (part + 1) / parts_;
-        for (std::int64_t n = blocking_.pictures * part / parts_; n < last_picture; ++n) {
-          const std::int64_t offset = (n * blocking_.groups + group) * slice;
-          add_sums(a + offset, b + offset, blocking_.cells(), blocking_.inner, to);
-        }
-      }
+  void sum_inputs() const {
+    for_parts([this](std::int64_t offset, std::int64_t /*channel*/, NormSums::Part to) {
+      const Element* const x = input<Element>() + offset;
+      if (lanes_) return to.add(0, lanes_sums(x, x, blocking_.cells()));
+      add_sums(x, blocking_.cells(), blocking_.inner, to);
     });
   }
 
-  [[nodiscard]] double total_of(const double* sums, std::int64_t channel) const {
-    double total = 0;
-    for (std::int64_t part = 0; part < parts_; ++part) total += sums[part * blocking_.channels() + channel];
-    return total;
+  void sum_gradients() const {
+    const Forward by = forward_coefficients();
+    for_parts([&, this](std::int64_t offset, std::int64_t channel, NormSums::Part to) {
+      const Element* const x = input<Element>() + offset;
+      const Element* const dy = output_gradient<Element>() + offset;
+      const Forward from = by.from(channel);
+      if (lanes_) {
+        return to.add(0, lanes_gradient_sums(x, dy, blocking_.cells(), from.one(), rule_ ? &*rule_ : nullptr));
+      }
+      if (rule_) return add_gradient_sums(x, dy, blocking_.cells(), blocking_.inner, from, *rule_, to);
+      add_gradient_sums(x, dy, blocking_.cells(), blocking_.inner, from, NoActivation{}, to);
+    });
+  }
+
+  // Calls f(offset, first channel, sums of that channel and those beside it) for every slice, part by part.
+  template <class Function>
+  void for_parts(Function&& f) const {
+    const std::int64_t slice = blocking_.cells() * blocking_.inner;
+    const std::int64_t per_part = (blocking_.pictures - 1) / sums_.parts() + 1;
+    const std::int64_t grain = std::max<std::int64_t>(1, 4096 / (slice * per_part));
+    const std::int64_t items = sums_.parts() * blocking_.groups;
+    parallel_for(threads_, items, grain, [&, this](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t item = begin; item < end; ++item) {
+        const std::int64_t part = item / blocking_.groups;
+        const std::int64_t group = item % blocking_.groups;
+        const std::int64_t channel = group * blocking_.inner;
+        const NormSums::Part all = sums_.part(sums(), part);
+        const NormSums::Part to{all.first + channel, all.second + channel};
+        to.clear(0, blocking_.inner);
+        for (std::int64_t n = sums_.first_block(part); n < sums_.first_block(part + 1); ++n) {
+          f((n * blocking_.groups + group) * slice, channel, to);
+        }
+      }
+    });
   }
 
   // Calls f(offset, first channel, cells) for stretches of cells of one slice each.
@@ -229,24 +289,27 @@ class BatchNormKernel : public LoopKernel {
     });
   }
 
-  [[nodiscard]] double* saved_mean() const { return static_cast<double*>(bound_.saved); }
-  [[nodiscard]] double* saved_factor() const { return saved_mean() + blocking_.channels(); }  // 1/σ
-  // Scratch: the sums' parts, in training, then the coefficients.
-  [[nodiscard]] double* first_sums() const { return static_cast<double*>(bound_.scratch); }
-  [[nodiscard]] double* second_sums() const { return first_sums() + parts_ * blocking_.channels(); }
-  [[nodiscard]] Coefficients coefficients() const {
-    auto* const begin = reinterpret_cast<float*>(trains_ ? second_sums() + parts_ * blocking_.channels()
-                                                         : static_cast<double*>(bound_.scratch));
+  [[nodiscard]] double count() const { return static_cast<double>(blocking_.pictures * blocking_.cells()); }
+  // Saved: moments, then the coefficients of forward. Scratch: sums, then the coefficients of backward.
+  [[nodiscard]] ChannelMoments* saved_moments() const { return static_cast<ChannelMoments*>(bound_.saved); }
+  [[nodiscard]] double* sums() const { return static_cast<double*>(bound_.scratch); }
+  [[nodiscard]] Forward forward_coefficients() const {
     const std::int64_t channels = blocking_.channels();
-    return {begin, begin + channels, begin + 2 * channels, begin + 3 * channels};
+    auto* const begin =
+        trains_ ? reinterpret_cast<float*>(saved_moments() + channels) : static_cast<float*>(bound_.scratch);
+    return {begin, begin + channels, begin + 2 * channels};
   }
-  [[nodiscard]] static Coefficients at_channel(Coefficients by, std::int64_t channel) {
-    return {by.centre + channel, by.slope + channel, by.shift + channel, by.gain + channel};
+  [[nodiscard]] Backward backward_coefficients() const {
+    const std::int64_t channels = blocking_.channels();
+    auto* const begin = reinterpret_cast<float*>(static_cast<std::byte*>(bound_.scratch) + sums_.bytes());
+    return {begin, begin + channels, begin + 2 * channels};
   }
 
   BatchNorm op_;
+  std::optional<ReluRule> rule_;
   Blocking blocking_;
-  std::int64_t parts_;
+  bool lanes_;
+  NormSums sums_;
   bool trains_;
   int threads_;
 };
@@ -255,7 +318,9 @@ class BatchNormKernel : public LoopKernel {
 
 std::unique_ptr<Kernel> make_batch_norm_loops(const KernelRequest& request, Layout layout,
                                               const CpuContext& context) {
-  return std::make_unique<BatchNormKernel>(request, layout, context);
+  return with_element(request.output.type, [&]<class Element>(Element /*type*/) -> std::unique_ptr<Kernel> {
+    return std::make_unique<BatchNormKernel<Element>>(request, layout, context);
+  });
 }
 
 }  // namespace descent

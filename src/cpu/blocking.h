@@ -1,6 +1,6 @@
 // One view of all layouts: a tensor is pictures × groups × cells × inner, where channel = group·inner + i.
 // Plain has one channel inner, channels-last all of them, the blocked layouts 8 or 16. Where pictures are
-// innermost, sixteen of them count as sixteen channels: right for all that treats channels alike.
+// innermost, those of a vector count as so many channels: right for all that treats channels alike.
 #pragma once
 
 #include "cpu/lanes.h"
@@ -32,9 +32,9 @@ struct Blocking {
       inner = 16;
     }
     groups = channels / inner;
-    if (layout == n16chw) {
-      pictures /= lanes;
-      inner = lanes;
+    if (has_pictures_innermost(layout)) {
+      inner = lanes_in(layout);
+      pictures /= inner;
     }
   }
 
@@ -52,12 +52,15 @@ struct Blocking {
   // With the pictures of a vector as cells: a group is then one channel.
   [[nodiscard]] Blocking with_lanes_as_cells(Layout layout) const {
     Blocking flat = *this;
-    if (layout == n16chw) {
-      flat.width *= lanes;
+    if (has_pictures_innermost(layout)) {
+      flat.width *= lanes_in(layout);
       flat.inner = 1;
     }
     return flat;
   }
+
+  // Pictures of a vector, where they are innermost.
+  [[nodiscard]] static std::int64_t lanes_in(Layout layout) { return layout == n16chw ? lanes : bf16_lanes; }
 
   [[nodiscard]] std::int64_t cells() const { return height * width; }
   [[nodiscard]] std::int64_t channels() const { return groups * inner; }

@@ -37,7 +37,8 @@ class RoutedPart {
     route(source_, onednn, problem.source, problem.type, source, choice.source, reads_source);
     route(destination_, onednn, problem.destination, problem.type, destination, choice.destination,
           reads_destination);
-    layout_text_ = fmt::format("{} → {}", layout_name(choice.source), layout_name(choice.destination));
+    layout_text_ = fmt::format("{} → {}", format_name({problem.type, choice.source}),
+                               format_name({problem.type, choice.destination}));
     if (source_.reorder || destination_.reorder) layout_text_ += " (reordered)";
     weights_bytes_ = direction == Direction::backward_weights ? aligned_size(part_->inner_bytes()) : 0;
     std::size_t pad = part_->scratchpad_bytes();
@@ -114,8 +115,8 @@ class ConvKernel final : public Kernel {
       : onednn_(onednn),
         problem_(conv_problem(request)),
         forward_(onednn, problem_, Direction::forward, choices.forward, source, destination) {
-    needs_.inputs = {source};
-    needs_.output = destination;
+    needs_.inputs = {{problem_.type, source}};
+    needs_.output = {problem_.type, destination};
     needs_.backward_reads_inputs = true;
     needs_.scratch_bytes = forward_.scratch_bytes();
     if (request.plan.mode != Mode::train) return;
@@ -179,9 +180,9 @@ class ConvKernel final : public Kernel {
     report.implementation = std::move(implementation);
     report.layout = std::move(layout);
     report.flops = directions * problem_.flops();
-    const std::int64_t elements =
-        problem_.source.elements() + problem_.destination.elements() + problem_.weights().elements();
-    report.bytes = directions * static_cast<double>(elements) * sizeof(float);
+    const std::int64_t elements = problem_.source.elements() + problem_.destination.elements();
+    report.bytes = directions * (static_cast<double>(elements) * static_cast<double>(size_of(problem_.type)) +
+                                 static_cast<double>(problem_.weights().elements()) * sizeof(float));
     return report;
   }
 

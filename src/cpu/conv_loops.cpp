@@ -54,7 +54,7 @@ class ConvKernel : public LoopKernel {
         forward_(Product::of(out_, in_ * taps_, geometry_.pictures * geometry_.out_cells())),
         to_input_(Product::of(in_, out_ * taps_, geometry_.pictures * geometry_.in_cells())),
         threads_(context.threads) {
-    needs_.inputs = {Layout::plain};
+    needs_.inputs = {Format{}};
     const double flops = 2.0 * static_cast<double>(forward_.positions) * static_cast<double>(weights());
     const auto values = static_cast<double>(request.inputs[0].bytes() + request.output.bytes());
     const double bytes = values + 4 * static_cast<double>(weights());

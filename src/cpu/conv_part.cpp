@@ -1,6 +1,7 @@
 #include "cpu/conv_part.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace descent {
@@ -23,14 +24,16 @@ Dims weight_dims(const ConvProblem& problem) {
 }
 
 struct Descs {
-  Desc source, destination, weights, plain_weights, bias;
+  Desc source, destination, weights, forward_weights, plain_weights, bias;
   Dims strides, dilates, padding_begin, padding_end;
 };
 
-Descs describe(const ConvProblem& problem, const ConvChoice& choice) {
+Descs describe(const ConvProblem& problem, const ConvChoice& choice, Direction direction) {
   const Conv& op = problem.op;
   const Dims weights = weight_dims(problem);
-  const auto type = dnnl::memory::data_type::f32;
+  const auto f32 = dnnl::memory::data_type::f32;
+  // Data in bf16 is multiplied with weights in bf16, but the weights' gradient is a sum, and stays f32.
+  const auto type = direction == Direction::backward_weights ? f32 : data_type(problem.type);
   // The window need not reach the far edge; the padding there follows from the output's size.
   const auto far = [](std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride,
                       std::int64_t padding, std::int64_t dilation) {
@@ -39,8 +42,9 @@ Descs describe(const ConvProblem& problem, const ConvChoice& choice) {
   return {memory_desc(problem.source, problem.type, choice.source),
           memory_desc(problem.destination, problem.type, choice.destination),
           Desc(weights, type, Tag::any),
-          Desc(weights, type, op.groups > 1 ? Tag::goihw : Tag::oihw),
-          op.bias ? Desc({op.out}, type, Tag::a) : Desc(),
+          Desc(weights, data_type(problem.type), Tag::any),
+          Desc(weights, f32, op.groups > 1 ? Tag::goihw : Tag::oihw),
+          op.bias ? Desc({op.out}, f32, Tag::a) : Desc(),
           {op.stride.height, op.stride.width},
           {op.dilation.height - 1, op.dilation.width - 1},
           {op.padding.height, op.padding.width},
@@ -48,6 +52,25 @@ Descs describe(const ConvProblem& problem, const ConvChoice& choice) {
                op.dilation.height),
            far(problem.source[3], problem.destination[3], op.kernel.width, op.stride.width, op.padding.width,
                op.dilation.width)}};
+}
+
+// What follows the sums, in the primitive's own registers.
+dnnl::primitive_attr attributes_of(const ConvProblem& problem, const Desc& destination) {
+  dnnl::primitive_attr attributes = user_scratchpad();
+  dnnl::post_ops after;
+  if (problem.adds) after.append_binary(dnnl::algorithm::binary_add, destination);
+  if (problem.activation) {
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    const auto shift = -static_cast<float>(problem.activation->sub);
+    after.append_eltwise(dnnl::algorithm::eltwise_relu, static_cast<float>(problem.activation->leak), 0);
+    if (shift != 0) after.append_eltwise(dnnl::algorithm::eltwise_linear, 1, shift);
+    if (problem.activation->maxv) {
+      after.append_eltwise(dnnl::algorithm::eltwise_clip, -infinity,
+                           static_cast<float>(*problem.activation->maxv));
+    }
+  }
+  if (after.len() > 0) attributes.set_post_ops(after);
+  return attributes;
 }
 
 }  // namespace
@@ -70,33 +93,51 @@ std::string_view direction_name(Direction direction) {
 }
 
 std::optional<ConvPart> ConvPart::make(const Onednn& onednn, const ConvProblem& problem, Direction direction,
-                                       const ConvChoice& choice) try {
-  const Descs d = describe(problem, choice);
+                                       const ConvChoice& choice) {
+  return build(onednn, problem, direction, choice, true);
+}
+
+std::optional<std::string> ConvPart::implementation_of(const Onednn& onednn, const ConvProblem& problem,
+                                                       Direction direction, const ConvChoice& choice) {
+  const std::optional<ConvPart> part = build(onednn, problem, direction, choice, false);
+  return part ? std::optional(part->implementation_) : std::nullopt;
+}
+
+std::optional<ConvPart> ConvPart::build(const Onednn& onednn, const ConvProblem& problem, Direction direction,
+                                        const ConvChoice& choice, bool whole) try {
+  const Descs d = describe(problem, choice, direction);
   const auto algorithm = dnnl::algorithm::convolution_direct;
-  const dnnl::primitive_attr attributes = user_scratchpad();
+  const dnnl::primitive_attr attributes = attributes_of(problem, d.destination);
   ConvPart part;
   part.direction_ = direction;
+  part.adds_ = problem.adds;
   part.has_bias_ = problem.op.bias && direction != Direction::backward_data;
   Desc inner;
   Desc scratchpad;
 
   // Takes the implementation of the chosen rank; false if there is none, or it is reference code.
   const auto take = [&]<class Primitive>(typename Primitive::primitive_desc description, auto weights_of) {
-    for (int rank = choice.implementation; rank > 0; --rank) {
-      if (!description.next_impl()) return false;
-    }
+    // Ranks count names: once an implementation has been made, the library lists it several times (3.2).
     part.implementation_ = description.impl_info_str();
+    for (int rank = choice.implementation; rank > 0; --rank) {
+      const std::string before = part.implementation_;
+      while (part.implementation_ == before) {
+        if (!description.next_impl()) return false;
+        part.implementation_ = description.impl_info_str();
+      }
+    }
     if (is_reference(part.implementation_)) return false;
     inner = weights_of(description);
     scratchpad = description.scratchpad_desc();
-    part.call_.primitive = Primitive(description);
+    if (whole) part.call_.primitive = Primitive(description);
     return true;
   };
 
   bool found = false;
   const dnnl::convolution_forward::primitive_desc forward(
-      onednn.engine, dnnl::prop_kind::forward_training, algorithm, d.source, d.weights, d.bias, d.destination,
-      d.strides, d.dilates, d.padding_begin, d.padding_end, attributes);
+      onednn.engine, problem.inference ? dnnl::prop_kind::forward_inference : dnnl::prop_kind::forward_training,
+      algorithm, d.source, d.forward_weights, d.bias, d.destination, d.strides, d.dilates, d.padding_begin,
+      d.padding_end, attributes);
   switch (direction) {
     case Direction::forward:
       found =
@@ -116,6 +157,7 @@ std::optional<ConvPart> ConvPart::make(const Onednn& onednn, const ConvProblem& 
       break;
   }
   if (!found) return std::nullopt;
+  if (!whole) return part;
 
   part.source_ = unbound(d.source, onednn);
   part.destination_ = unbound(d.destination, onednn);
@@ -134,6 +176,10 @@ std::optional<ConvPart> ConvPart::make(const Onednn& onednn, const ConvProblem& 
       arguments = {
           {DNNL_ARG_SRC, part.source_}, {DNNL_ARG_WEIGHTS, part.weights_}, {DNNL_ARG_DST, part.destination_}};
       if (part.has_bias_) arguments.emplace(DNNL_ARG_BIAS, part.bias_);
+      if (part.adds_) {
+        part.residual_ = unbound(d.destination, onednn);
+        arguments.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, part.residual_);
+      }
       break;
     case Direction::backward_data:
       arguments = {{DNNL_ARG_DIFF_SRC, part.source_},
@@ -158,6 +204,7 @@ void ConvPart::bind(const Addresses& addresses) {
   destination_.set_data_handle(addresses.destination);
   scratchpad_.set_data_handle(addresses.scratchpad);
   if (has_bias_) bias_.set_data_handle(addresses.bias);
+  if (adds_) residual_.set_data_handle(addresses.residual);
   if (!weights_reorder_) {
     weights_.set_data_handle(addresses.weights);
     return;

@@ -16,6 +16,11 @@ struct ConvProblem {
   Shape source;       // N×C×H×W
   Shape destination;  // N×O×H×W
   DType type = DType::f32;
+  // Inference: the weights stay as they are from call to call, and the primitive goes on with the sum with a
+  // tensor in the destination's layout, then an activation.
+  bool inference = false;
+  bool adds = false;
+  std::optional<GeneralRelu> activation{};
 
   [[nodiscard]] Shape weights() const {
     return {op.out, source[1] / op.groups, op.kernel.height, op.kernel.width};
@@ -31,7 +36,7 @@ enum class Direction : std::uint8_t { forward, backward_data, backward_weights }
 struct ConvChoice {
   Layout source = nchw;
   Layout destination = nchw;
-  int implementation = 0;  // rank in the library's own list
+  int implementation = 0;  // rank in the library's own list, by names
   friend bool operator==(const ConvChoice&, const ConvChoice&) = default;
 };
 
@@ -40,6 +45,12 @@ class ConvPart {
   // Nothing if the library has no such implementation, or only reference code.
   [[nodiscard]] static std::optional<ConvPart> make(const Onednn& onednn, const ConvProblem& problem,
                                                     Direction direction, const ConvChoice& choice);
+
+  // The name of what make() would make, at a fraction of its cost: no code is generated.
+  [[nodiscard]] static std::optional<std::string> implementation_of(const Onednn& onednn,
+                                                                    const ConvProblem& problem,
+                                                                    Direction direction,
+                                                                    const ConvChoice& choice);
 
   // Addresses: source and destination are gradients where the direction says so. `weights` and `bias` are
   // plain; backward_weights writes them. `inner` holds inner_bytes() between derive() and run().
@@ -50,6 +61,7 @@ class ConvPart {
     void* bias = nullptr;
     void* inner = nullptr;
     void* scratchpad = nullptr;
+    void* residual = nullptr;  // where the problem adds one
   };
   void bind(const Addresses& addresses);
 
@@ -63,17 +75,22 @@ class ConvPart {
 
  private:
   ConvPart() = default;
+  // Not `whole`: the implementation's name and nothing else.
+  [[nodiscard]] static std::optional<ConvPart> build(const Onednn& onednn, const ConvProblem& problem,
+                                                     Direction direction, const ConvChoice& choice, bool whole);
 
   Direction direction_ = Direction::forward;
   dnnl::memory source_;
   dnnl::memory destination_;
   dnnl::memory weights_;  // inner
   dnnl::memory bias_;
+  dnnl::memory residual_;
   dnnl::memory scratchpad_;
   Call call_;
   std::optional<Reorder> weights_reorder_;
   std::string implementation_;
   bool has_bias_ = false;
+  bool adds_ = false;
 };
 
 }  // namespace descent

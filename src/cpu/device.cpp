@@ -1,6 +1,7 @@
 #include "cpu/device.h"
 
 #include "cpu/aligned.h"
+#include "cpu/element.h"
 #include "cpu/summarise.h"
 #include "cpu/update.h"
 #include "cpu/usable_cores.h"
@@ -9,6 +10,7 @@
 #include <fmt/format.h>
 #include <omp.h>
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <new>
@@ -27,15 +29,16 @@ void pin_library_settings() {
   dnnl::set_default_fpmath_mode(dnnl::fpmath_mode::strict);
 }
 
-void require_f32(DType type) {
-  if (type != DType::f32)
-    throw Error("the CPU keeps tensors in f32, not in " + std::string(name(type)), Fault::failure);
+[[noreturn]] void refuse(DType type) {
+  throw Error("the CPU keeps tensors in f32 and bf16, not in " + std::string(name(type)), Fault::failure);
 }
 
 }  // namespace
 
 CpuDevice::CpuDevice(const DeviceOptions& options, const CpuChoices& choices)
     : engine_(dnnl::engine::kind::cpu, 0), choices_(choices) {
+  if (options.kernels == Kernels::own) choices_.library = false;
+  if (options.kernels == Kernels::library) choices_.own = false;
   if (options.threads < 0) throw Error("--threads must not be negative");
   context_.threads = options.threads > 0 ? options.threads : requested_threads().value_or(usable_cores());
   pin_library_settings();
@@ -54,18 +57,25 @@ std::string CpuDevice::description() const {
 
 Buffer CpuDevice::allocate(std::size_t bytes) {
   if (bytes == 0) return {};
-  void* data = ::operator new(bytes, AlignedBytes::alignment);
-  std::memset(data, 0, bytes);
-  return {data, bytes, [](void* memory) noexcept { ::operator delete(memory, AlignedBytes::alignment); }};
+  return {allocate_zeroed(bytes), bytes, release_zeroed};
 }
 
 void CpuDevice::upload(void* to, DType type, std::span<const float> from) {
-  require_f32(type);
+  if (type == DType::bf16) {
+    std::ranges::transform(from, static_cast<Bf16*>(to), to_bf16);
+    return;
+  }
+  if (type != DType::f32) refuse(type);
   if (!from.empty()) std::memcpy(to, from.data(), from.size_bytes());
 }
 
 void CpuDevice::download(std::span<float> to, const void* from, DType type) {
-  require_f32(type);
+  if (type == DType::bf16) {
+    const std::span values(static_cast<const Bf16*>(from), to.size());
+    std::ranges::transform(values, to.begin(), [](Bf16 value) { return to_f32(value); });
+    return;
+  }
+  if (type != DType::f32) refuse(type);
   if (!to.empty()) std::memcpy(to.data(), from, to.size_bytes());
 }
 
@@ -74,10 +84,14 @@ void CpuDevice::copy(void* to, const void* from, std::size_t bytes) {
 }
 
 void CpuDevice::summarise(const Values& values, bool histogram, Summary& result) {
-  require_f32(values.type);
-  result = descent::summarise(context_, static_cast<const float*>(values.values),
-                              static_cast<const float*>(values.minus), static_cast<std::int64_t>(values.count),
-                              histogram);
+  const auto summarise_as = [&]<class Element>(Element /*type*/) {
+    result = descent::summarise(context_, static_cast<const Element*>(values.values),
+                                static_cast<const Element*>(values.minus),
+                                static_cast<std::int64_t>(values.count), histogram);
+  };
+  if (values.type == DType::bf16) return summarise_as(Bf16{});
+  if (values.type != DType::f32) refuse(values.type);
+  summarise_as(0.0F);
 }
 
 std::unique_ptr<Plan> CpuDevice::prepare(const Network& network, const PlanRequest& request,

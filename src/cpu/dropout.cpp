@@ -1,5 +1,6 @@
 #include "plan/dropout.h"
 
+#include "cpu/element.h"
 #include "cpu/loop_kernel.h"
 #include "cpu/parallel.h"
 
@@ -7,6 +8,7 @@ namespace descent {
 namespace {
 
 // Draws once in forward and keeps one byte a draw: a draw costs more than the byte's way to memory.
+template <class Element>
 class DropoutKernel : public LoopKernel {
  public:
   DropoutKernel(const KernelRequest& request, const CpuContext& context)
@@ -22,7 +24,8 @@ class DropoutKernel : public LoopKernel {
     per_picture_ = channels ? shape[1] : elements / pictures_;
     per_draw_ = elements / pictures_ / per_picture_;
 
-    needs_.inputs = {Layout::plain};
+    needs_.output = request.output.format();
+    needs_.inputs = {needs_.output};
     if (!active_) {
       needs_.output_is_input = true;  // the identity
       return;
@@ -30,7 +33,7 @@ class DropoutKernel : public LoopKernel {
     const std::int64_t draws = pictures_ * per_picture_;
     needs_.output_is_input = request.input_is_free;
     needs_.saved_bytes = static_cast<std::size_t>(draws);
-    const double bytes = 8 * static_cast<double>(elements) + static_cast<double>(draws);
+    const double bytes = 2 * static_cast<double>(request.output.bytes()) + static_cast<double>(draws);
     forward_report_ = report(request, "forward", Layout::plain, 0, bytes);
     if (wants_gradient(request)) backward_report_ = report(request, "backward", Layout::plain, 0, bytes);
   }
@@ -46,30 +49,34 @@ class DropoutKernel : public LoopKernel {
                                                         static_cast<std::uint64_t>(draw % per_picture_));
         kept[draw] = keeps(key, position, chance_) ? 1 : 0;
       }
-      apply(input(), output(), begin, end);
+      apply(input<Element>(), output<Element>(), begin, end);
     });
   }
 
   void backward(const StepContext& /*context*/) override {
-    if (!active_ || input_gradient() == nullptr) return;
+    if (!active_ || input_gradient<Element>() == nullptr) return;
     parallel_for(threads_, pictures_ * per_picture_, 64, [&](std::int64_t begin, std::int64_t end) {
-      apply(output_gradient(), input_gradient(), begin, end);
+      apply(output_gradient<Element>(), input_gradient<Element>(), begin, end);
     });
   }
 
  private:
   // The same for values and gradients: of draws [begin, end).
-  void apply(const float* from, float* to, std::int64_t begin, std::int64_t end) const {
+  void apply(const Element* from, Element* to, std::int64_t begin, std::int64_t end) const {
     const auto* const kept = static_cast<const std::uint8_t*>(bound_.saved);
     if (per_draw_ == 1) {
 #pragma omp simd
-      for (std::int64_t i = begin; i < end; ++i) to[i] = kept[i] != 0 ? from[i] * scale_ : 0.0F;
+      for (std::int64_t i = begin; i < end; ++i) {
+        to[i] = to_element<Element>(kept[i] != 0 ? to_f32(from[i]) * scale_ : 0.0F);
+      }
       return;
     }
     for (std::int64_t draw = begin; draw < end; ++draw) {
       const float factor = kept[draw] != 0 ? scale_ : 0.0F;
 #pragma omp simd
-      for (std::int64_t i = draw * per_draw_; i < (draw + 1) * per_draw_; ++i) to[i] = from[i] * factor;
+      for (std::int64_t i = draw * per_draw_; i < (draw + 1) * per_draw_; ++i) {
+        to[i] = to_element<Element>(to_f32(from[i]) * factor);
+      }
     }
   }
 
@@ -86,7 +93,9 @@ class DropoutKernel : public LoopKernel {
 }  // namespace
 
 std::unique_ptr<Kernel> make_dropout(const KernelRequest& request, const CpuContext& context) {
-  return std::make_unique<DropoutKernel>(request, context);
+  return with_element(request.output.type, [&]<class Element>(Element /*type*/) -> std::unique_ptr<Kernel> {
+    return std::make_unique<DropoutKernel<Element>>(request, context);
+  });
 }
 
 }  // namespace descent

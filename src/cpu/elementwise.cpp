@@ -1,11 +1,12 @@
 // Kernels that see one element at a time: bound by the bytes that they read and write.
+#include "cpu/element.h"
 #include "cpu/loop_kernel.h"
 #include "cpu/parallel.h"
+#include "cpu/relu_rule.h"
 #include "cpu/simd.h"
 
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <utility>
 
 namespace descent {
@@ -13,72 +14,87 @@ namespace {
 
 constexpr std::int64_t grain = 4096;  // elements; less is not worth a thread
 
-// y = min(leaky(x) + shift, most), as numbers of the kernel's type.
-struct ReluRule {
-  float leak, shift, most, lowest;
-
-  explicit ReluRule(const GeneralRelu& op)
-      : leak(static_cast<float>(op.leak)),
-        shift(0.0F - static_cast<float>(op.sub)),  // so that −0 + shift is 0
-        most(op.maxv ? static_cast<float>(*op.maxv) : std::numeric_limits<float>::infinity()),
-        // 0 · −∞ would not be a number.
-        lowest(op.leak == 0 ? std::numeric_limits<float>::lowest() : -std::numeric_limits<float>::infinity()) {}
-
-  [[nodiscard]] float before_limit(float x) const {
-    const float bounded = x < lowest ? lowest : x;
-    return (x > 0 ? x : leak * bounded) + shift;
-  }
-  [[nodiscard]] float value(float x) const {
-    const float y = before_limit(x);
-    return y > most ? most : y;  // keeps what is not a number
-  }
-  [[nodiscard]] float gradient(float x, float dy) const {
-    const float slope = x > 0 ? dy : leak * dy;
-    return before_limit(x) <= most ? slope : 0.0F;
-  }
-};
-
-DESCENT_CLONES void relu_forward(ReluRule rule, const float* x, float* y, std::int64_t count) {
+template <class Element>
+DESCENT_CLONES void relu_forward(ReluRule rule, const Element* x, Element* y, std::int64_t count) {
 #pragma omp simd
-  for (std::int64_t i = 0; i < count; ++i) y[i] = rule.value(x[i]);
+  for (std::int64_t i = 0; i < count; ++i) y[i] = to_element<Element>(rule.value(to_f32(x[i])));
 }
 
-DESCENT_CLONES void relu_backward(ReluRule rule, const float* x, const float* dy, float* dx,
+template <class Element>
+DESCENT_CLONES void relu_backward(ReluRule rule, const Element* x, const Element* dy, Element* dx,
                                   std::int64_t count) {
 #pragma omp simd
-  for (std::int64_t i = 0; i < count; ++i) dx[i] = rule.gradient(x[i], dy[i]);
+  for (std::int64_t i = 0; i < count; ++i) {
+    dx[i] = to_element<Element>(rule.gradient(to_f32(x[i]), to_f32(dy[i])));
+  }
 }
 
-DESCENT_CLONES void add(const float* a, const float* b, float* sum, std::int64_t count) {
+template <class A, class B, class Sum>
+DESCENT_CLONES void add(const A* a, const B* b, Sum* sum, std::int64_t count) {
 #pragma omp simd
-  for (std::int64_t i = 0; i < count; ++i) sum[i] = a[i] + b[i];
+  for (std::int64_t i = 0; i < count; ++i) sum[i] = to_element<Sum>(to_f32(a[i]) + to_f32(b[i]));
 }
 
+// What a gradient is multiplied with, a byte an element: a quarter of what keeping the sum would cost.
+enum class Slope : std::uint8_t { none, leak, one };
+
+template <class Element>
+DESCENT_CLONES void add_relu_forward(ReluRule rule, const Element* a, const Element* b, Element* y,
+                                     Slope* slopes, std::int64_t count) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float sum = to_f32(a[i]) + to_f32(b[i]);
+    y[i] = to_element<Element>(rule.value(sum));
+    const Slope slope = sum > 0 ? Slope::one : Slope::leak;
+    slopes[i] = rule.before_limit(sum) <= rule.most ? slope : Slope::none;
+  }
+}
+
+template <class Element>
+DESCENT_CLONES void add_relu_infer(ReluRule rule, const Element* a, const Element* b, Element* y,
+                                   std::int64_t count) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) y[i] = to_element<Element>(rule.value(to_f32(a[i]) + to_f32(b[i])));
+}
+
+template <class Element>
+DESCENT_CLONES void add_relu_backward(float leak, const Slope* slopes, const Element* dy, Element* dx,
+                                      std::int64_t count) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float slope = to_f32(dy[i]);
+    const float leaky = slopes[i] == Slope::leak ? leak * slope : 0.0F;
+    dx[i] = to_element<Element>(slopes[i] == Slope::one ? slope : leaky);
+  }
+}
+
+template <class Element>
 class GeneralReluKernel : public LoopKernel {
  public:
   GeneralReluKernel(const KernelRequest& request, Layout layout, const CpuContext& context)
       : rule_(std::get<GeneralRelu>(request.unit.first().op)),
         elements_(request.output.shape.elements()),
         threads_(context.threads) {
-    needs_.inputs = {layout};
-    needs_.output = layout;
+    needs_.output = {request.output.type, layout};
+    needs_.inputs = {needs_.output};
     needs_.backward_reads_inputs = wants_gradient(request);
     needs_.output_is_input = !trains(request) && request.input_is_free;
-    const auto count = static_cast<double>(elements_);
-    forward_report_ = report(request, "forward", layout, 0, 8 * count);
-    if (wants_gradient(request)) backward_report_ = report(request, "backward", layout, 0, 12 * count);
+    const auto bytes = static_cast<double>(request.output.bytes());
+    forward_report_ = report(request, "forward", layout, 0, 2 * bytes);
+    if (wants_gradient(request)) backward_report_ = report(request, "backward", layout, 0, 3 * bytes);
   }
 
   void forward(const StepContext& /*context*/) override {
     parallel_for(threads_, elements_, grain, [this](std::int64_t begin, std::int64_t end) {
-      relu_forward(rule_, input() + begin, output() + begin, end - begin);
+      relu_forward(rule_, input<Element>() + begin, output<Element>() + begin, end - begin);
     });
   }
 
   void backward(const StepContext& /*context*/) override {
-    if (input_gradient() == nullptr) return;
+    if (input_gradient<Element>() == nullptr) return;
     parallel_for(threads_, elements_, grain, [this](std::int64_t begin, std::int64_t end) {
-      relu_backward(rule_, input() + begin, output_gradient() + begin, input_gradient() + begin, end - begin);
+      relu_backward(rule_, input<Element>() + begin, output_gradient<Element>() + begin,
+                    input_gradient<Element>() + begin, end - begin);
     });
   }
 
@@ -88,21 +104,23 @@ class GeneralReluKernel : public LoopKernel {
   int threads_;
 };
 
+template <class Element>
 class AddKernel : public LoopKernel {
  public:
   AddKernel(const KernelRequest& request, Layout layout, const CpuContext& context)
       : elements_(request.output.shape.elements()), threads_(context.threads) {
-    needs_.inputs = {layout, layout};
-    needs_.output = layout;
+    needs_.output = {request.output.type, layout};
+    needs_.inputs.assign(2, needs_.output);
     needs_.output_is_input = request.input_is_free;
     needs_.gradient_is_shared = true;
     const auto count = static_cast<double>(elements_);
-    forward_report_ = report(request, "forward", layout, count, 12 * count);
+    forward_report_ =
+        report(request, "forward", layout, count, 3 * static_cast<double>(request.output.bytes()));
   }
 
   void forward(const StepContext& /*context*/) override {
     parallel_for(threads_, elements_, grain, [this](std::int64_t begin, std::int64_t end) {
-      add(input(0) + begin, input(1) + begin, output() + begin, end - begin);
+      add(input<Element>(0) + begin, input<Element>(1) + begin, output<Element>() + begin, end - begin);
     });
   }
 
@@ -111,22 +129,74 @@ class AddKernel : public LoopKernel {
   int threads_;
 };
 
+// Both inputs have the same gradient, the sum's.
+template <class Element>
+class AddReluKernel : public LoopKernel {
+ public:
+  AddReluKernel(const KernelRequest& request, Layout layout, const CpuContext& context)
+      : rule_(std::get<GeneralRelu>(request.unit.last().op)),
+        elements_(request.output.shape.elements()),
+        trains_(trains(request)),
+        threads_(context.threads) {
+    needs_.output = {request.output.type, layout};
+    needs_.inputs.assign(2, needs_.output);
+    const auto count = static_cast<double>(elements_);
+    const auto bytes = static_cast<double>(request.output.bytes());
+    forward_report_ = report(request, "forward, activation", layout, count, 3 * bytes + (trains_ ? count : 0));
+    needs_.output_is_input = request.input_is_free;
+    if (!trains_) return;
+    needs_.saved_bytes = static_cast<std::size_t>(elements_) * sizeof(Slope);
+    needs_.gradients_are_one = true;
+    backward_report_ = report(request, "backward, activation", layout, 0, 2 * bytes + count);
+  }
+
+  void forward(const StepContext& /*context*/) override {
+    parallel_for(threads_, elements_, grain, [this](std::int64_t begin, std::int64_t end) {
+      const Element* const a = input<Element>(0) + begin;
+      const Element* const b = input<Element>(1) + begin;
+      Element* const y = output<Element>() + begin;
+      if (trains_) return add_relu_forward(rule_, a, b, y, slopes() + begin, end - begin);
+      add_relu_infer(rule_, a, b, y, end - begin);
+    });
+  }
+
+  void backward(const StepContext& /*context*/) override {
+    auto* const first = input_gradient<Element>(0);
+    Element* const gradient = first != nullptr ? first : input_gradient<Element>(1);
+    if (gradient == nullptr) return;
+    parallel_for(threads_, elements_, grain, [&, this](std::int64_t begin, std::int64_t end) {
+      add_relu_backward(rule_.leak, slopes() + begin, output_gradient<Element>() + begin, gradient + begin,
+                        end - begin);
+    });
+  }
+
+ private:
+  [[nodiscard]] Slope* slopes() const { return static_cast<Slope*>(bound_.saved); }
+
+  ReluRule rule_;
+  std::int64_t elements_;
+  bool trains_;
+  int threads_;
+};
+
 // Any of the branches may share the sum's memory.
+// Any of the branches may share the sum's memory. What is summed is rounded once, at the end.
+template <class Element>
 class GradientSumKernel : public LoopKernel {
  public:
   GradientSumKernel(const TensorDesc& desc, std::size_t branches, const CpuContext& context)
       : elements_(desc.shape.elements()), threads_(context.threads) {
-    needs_.inputs = {desc.layout};
-    needs_.output = desc.layout;
+    needs_.inputs = {desc.format()};
+    needs_.output = desc.format();
     needs_.output_is_input = true;
     const auto count = static_cast<double>(elements_) * static_cast<double>(branches);
     backward_report_ = {"",
                         "gradient sum",
                         "loops",
-                        std::string(layout_name(desc.layout)),
+                        format_name(desc.format()),
                         0,
                         count - static_cast<double>(elements_),
-                        4 * (count + static_cast<double>(elements_))};
+                        static_cast<double>(size_of(desc.type)) * (count + static_cast<double>(elements_))};
   }
 
   void forward(const StepContext& /*context*/) override {}
@@ -137,12 +207,17 @@ class GradientSumKernel : public LoopKernel {
       const auto block = static_cast<std::int64_t>(sum.size());
       for (std::int64_t at = begin; at < end; at += block) {
         const std::int64_t length = std::min(block, end - at);
-        const float* first = input_gradient(0) + at;
-        for (std::size_t branch = 1; branch < bound_.input_gradients.size(); ++branch) {
-          add(first, input_gradient(branch) + at, sum.data(), length);
-          first = sum.data();
+        Element* const total = static_cast<Element*>(bound_.output_gradient) + at;
+        const std::size_t last = bound_.input_gradients.size() - 1;
+        if (last == 1) {
+          add(input_gradient<Element>(0) + at, input_gradient<Element>(1) + at, total, length);
+          continue;
         }
-        std::copy_n(first, length, static_cast<float*>(bound_.output_gradient) + at);
+        add(input_gradient<Element>(0) + at, input_gradient<Element>(1) + at, sum.data(), length);
+        for (std::size_t branch = 2; branch < last; ++branch) {
+          add(sum.data(), input_gradient<Element>(branch) + at, sum.data(), length);
+        }
+        add(sum.data(), input_gradient<Element>(last) + at, total, length);
       }
     });
   }
@@ -154,8 +229,9 @@ class GradientSumKernel : public LoopKernel {
 
 class FlattenKernel : public LoopKernel {
  public:
-  FlattenKernel() {
-    needs_.inputs = {Layout::plain};
+  explicit FlattenKernel(const KernelRequest& request) {
+    needs_.output = request.output.format();
+    needs_.inputs = {needs_.output};
     needs_.output_is_input = true;
     needs_.gradient_is_shared = true;
   }
@@ -166,20 +242,32 @@ class FlattenKernel : public LoopKernel {
 
 std::unique_ptr<Kernel> make_general_relu(const KernelRequest& request, Layout layout,
                                           const CpuContext& context) {
-  return std::make_unique<GeneralReluKernel>(request, layout, context);
+  return with_element(request.output.type, [&]<class Element>(Element /*type*/) -> std::unique_ptr<Kernel> {
+    return std::make_unique<GeneralReluKernel<Element>>(request, layout, context);
+  });
 }
 
 std::unique_ptr<Kernel> make_add(const KernelRequest& request, Layout layout, const CpuContext& context) {
-  return std::make_unique<AddKernel>(request, layout, context);
+  return with_element(request.output.type, [&]<class Element>(Element /*type*/) -> std::unique_ptr<Kernel> {
+    return std::make_unique<AddKernel<Element>>(request, layout, context);
+  });
+}
+
+std::unique_ptr<Kernel> make_add_relu(const KernelRequest& request, Layout layout, const CpuContext& context) {
+  return with_element(request.output.type, [&]<class Element>(Element /*type*/) -> std::unique_ptr<Kernel> {
+    return std::make_unique<AddReluKernel<Element>>(request, layout, context);
+  });
 }
 
 std::unique_ptr<Kernel> make_gradient_sum(const TensorDesc& desc, std::size_t branches,
                                           const CpuContext& context) {
-  return std::make_unique<GradientSumKernel>(desc, branches, context);
+  return with_element(desc.type, [&]<class Element>(Element /*type*/) -> std::unique_ptr<Kernel> {
+    return std::make_unique<GradientSumKernel<Element>>(desc, branches, context);
+  });
 }
 
-std::unique_ptr<Kernel> make_flatten(const KernelRequest& /*request*/) {
-  return std::make_unique<FlattenKernel>();
+std::unique_ptr<Kernel> make_flatten(const KernelRequest& request) {
+  return std::make_unique<FlattenKernel>(request);
 }
 
 }  // namespace descent

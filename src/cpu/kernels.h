@@ -21,6 +21,9 @@ namespace descent {
                                                         const CpuContext& context);
 [[nodiscard]] std::unique_ptr<Kernel> make_add(const KernelRequest& request, Layout layout,
                                                const CpuContext& context);
+// A sum and the activation behind it.
+[[nodiscard]] std::unique_ptr<Kernel> make_add_relu(const KernelRequest& request, Layout layout,
+                                                    const CpuContext& context);
 // Backward half of a value that several layers read: the sum of their gradients.
 [[nodiscard]] std::unique_ptr<Kernel> make_gradient_sum(const TensorDesc& desc, std::size_t branches,
                                                         const CpuContext& context);
@@ -38,6 +41,7 @@ namespace descent {
                                                     const CpuContext& context);
 [[nodiscard]] std::unique_ptr<Kernel> make_global_avg_pool(const KernelRequest& request, Layout layout,
                                                            const CpuContext& context);
+// Alone, or with the activation behind it.
 [[nodiscard]] std::unique_ptr<Kernel> make_batch_norm_loops(const KernelRequest& request, Layout layout,
                                                             const CpuContext& context);
 
@@ -47,8 +51,13 @@ namespace descent {
 // Convolution without groups in the layout n16chw.
 [[nodiscard]] std::unique_ptr<Kernel> make_conv_lanes(const KernelRequest& request, const CpuContext& context);
 
+// Convolution without groups, batch normalisation, activation; at least the first and another. In training, in
+// the layout n16chw.
+[[nodiscard]] std::unique_ptr<Kernel> make_lanes_unit(const KernelRequest& request, const CpuContext& context);
+
 // Gathers pictures `indices` of `source`, normalises them as (u8/255 − mean)/std, each operation rounded
-// to f32, and writes the indicator rows of their labels into `targets`, if given. Both are plain.
+// to f32, and writes the indicator rows of their labels into `targets`, if given (plain).
+[[nodiscard]] bool can_load_pictures_into(const TensorDesc& input);
 void load_pictures(const CpuContext& context, const PictureSource& source,
                    std::span<const std::uint32_t> indices, const Tensor& input, const Tensor* targets);
 

@@ -8,6 +8,8 @@
 namespace descent {
 
 inline constexpr std::int64_t lanes = 16;
+// In bf16 a register holds twice as many: the layout n32chw.
+inline constexpr std::int64_t bf16_lanes = 32;
 
 // One value of sixteen pictures. Compilers split it where the processor's registers are shorter.
 using Vector = float __attribute__((vector_size(64)));

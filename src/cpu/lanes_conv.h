@@ -6,6 +6,7 @@
 #include "descent/ops.h"
 #include "descent/tensor.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -28,6 +29,7 @@ struct LanesProblem {
 // convolution's own taps that is its forward, with the taps turned round the gradient of its input.
 class LanesGather {
  public:
+  using Packed = float;
   static LanesGather forward(const LanesProblem& problem) { return {problem, false}; }
   // y: the input's gradient, x: the output's.
   static LanesGather backward(const LanesProblem& problem) { return {problem, true}; }
@@ -35,8 +37,13 @@ class LanesGather {
   // Weights as they are used: blocks of outputs, then inputs, taps, and the outputs of the block.
   [[nodiscard]] std::int64_t packed_weights() const { return inputs_ * outputs_ * taps_; }
   void pack(const float* weights, float* packed) const;  // from O×I×H×W of the convolution
-  // `bias` may be null.
+  // All pictures. `bias` may be null.
   void run(const CpuContext& context, const float* x, const float* packed, const float* bias, float* y) const;
+  // `pictures` blocks of sixteen from x and y on, by the thread that calls.
+  void run(const float* x, const float* packed, const float* bias, float* y, std::int64_t pictures) const;
+  // From one block of pictures to the next, in floats.
+  [[nodiscard]] std::int64_t x_picture() const { return inputs_ * x_channel_; }
+  [[nodiscard]] std::int64_t y_picture() const { return outputs_ * y_channel_; }
 
  private:
   // A tap's place: in a channel of x, in floats, and in the kernel.
@@ -66,22 +73,62 @@ class LanesGather {
   std::vector<Tile> tiles_;
 };
 
-// dw[o, i, k] = Σ dy[o]·x[i at k] and db[o] = Σ dy[o], over pictures and pixels.
+// dw[o, i, k] = Σ dy[o]·x[i at k] and db[o] = Σ dy[o], over pictures and pixels. The batch is summed in parts,
+// each in stretches of pictures whose dy stays in the first cache.
 class LanesWeightGradient {
  public:
-  explicit LanesWeightGradient(const LanesProblem& problem);
+  // Without `bias` no sums of dy alone.
+  LanesWeightGradient(const LanesProblem& problem, bool bias);
 
-  // Floats of scratch.
-  [[nodiscard]] std::int64_t scratch() const { return parts_ * (problem_.weights() + problem_.out_channels); }
-  // `bias_gradient` may be null.
+  [[nodiscard]] std::int64_t parts() const { return parts_; }
+  [[nodiscard]] std::int64_t stretch() const { return stretch_; }  // blocks of sixteen pictures
+  // Calls f(first block, blocks) for the stretches of a part, the last first: its pictures were looked at last.
+  template <class Function>
+  void for_stretches(std::int64_t part, Function&& f) const {
+    const std::int64_t first = problem_.blocks * part / parts_;
+    const std::int64_t last = problem_.blocks * (part + 1) / parts_;
+    for (std::int64_t n = first + (last - first - 1) / stretch_ * stretch_; n >= first; n -= stretch_) {
+      f(n, std::min(stretch_, last - n));
+    }
+  }
+  // Floats of one part's partial sums, and of those of all parts.
+  [[nodiscard]] std::int64_t partial() const {
+    return (problem_.weights() + problem_.out_channels + lanes - 1) / lanes * lanes;
+  }
+  [[nodiscard]] std::int64_t scratch() const { return parts_ * partial(); }
+
+  void clear(float* partial) const;
+  // Adds a stretch of `pictures` blocks, of which x and dy are the first; those of dy are dy_picture apart.
+  void add(const float* x, const float* dy, std::int64_t dy_picture, std::int64_t pictures,
+           float* partial) const;
+  // Sums the parts, in their order. `bias_gradient` may be null.
+  void finish(const CpuContext& context, const float* scratch, float* weight_gradient,
+              float* bias_gradient) const;
+
+  // All of it.
   void run(const CpuContext& context, const float* x, const float* dy, float* scratch, float* weight_gradient,
            float* bias_gradient) const;
 
  private:
-  void run_part(std::int64_t part, const float* x, const float* dy, float* weights, float* bias) const;
+  // What a tap, or several neighbours in a row of the kernel, reached within a strip of output rows: a
+  // rectangle, without edges.
+  struct Reach {
+    std::int64_t x = 0;  // its first pixel in a channel, in floats
+    std::int64_t dy = 0;
+    std::int64_t rows = 0;
+    std::int64_t columns = 0;
+    std::int64_t tap = 0;  // the first
+    std::int64_t taps = 1;
+  };
+  [[nodiscard]] std::vector<Reach> reaches(std::int64_t top, std::int64_t bottom) const;
+  void add_strip(const std::vector<Reach>& strip, const float* x, const float* dy, std::int64_t dy_picture,
+                 std::int64_t pictures, std::int64_t output, float* partial) const;
 
   LanesProblem problem_;
+  bool bias_;
   std::int64_t parts_;
+  std::int64_t stretch_;
+  std::vector<std::vector<Reach>> strips_;
 };
 
 }  // namespace descent

@@ -163,17 +163,21 @@ void LanesGather::run_block(const float* x, const float* weights, const float* b
   }
 }
 
-void LanesGather::run(const CpuContext& context, const float* x, const float* packed, const float* bias,
-                      float* y) const {
-  const auto starts = static_cast<std::int64_t>(starts_.size());
-  parallel_for(context.threads, blocks_ * starts, 1, [&, this](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t item = begin; item < end; ++item) {
-      const std::int64_t n = item / starts;
-      const std::int64_t output = starts_[static_cast<std::size_t>(item % starts)];
-      run_block(x + n * inputs_ * x_channel_, packed + output * inputs_ * taps_,
-                bias == nullptr ? nullptr : bias + output, y + (n * outputs_ + output) * y_channel_,
+void LanesGather::run(const float* x, const float* packed, const float* bias, float* y,
+                      std::int64_t pictures) const {
+  for (std::int64_t n = 0; n < pictures; ++n) {
+    for (const std::int64_t output : starts_) {
+      run_block(x + n * x_picture(), packed + output * inputs_ * taps_,
+                bias == nullptr ? nullptr : bias + output, y + n * y_picture() + output * y_channel_,
                 channel_block(output, outputs_));
     }
+  }
+}
+
+void LanesGather::run(const CpuContext& context, const float* x, const float* packed, const float* bias,
+                      float* y) const {
+  parallel_for(context.threads, blocks_, 1, [&, this](std::int64_t begin, std::int64_t end) {
+    run(x + begin * x_picture(), packed, bias, y + begin * y_picture(), end - begin);
   });
 }
 

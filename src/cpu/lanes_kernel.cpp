@@ -1,6 +1,5 @@
-// A convolution's three directions in the layout n16chw as one kernel.
-#include "cpu/aligned.h"
-#include "cpu/lanes_conv.h"
+// A convolution's three directions with pictures innermost as one kernel.
+#include "cpu/lanes_kinds.h"
 #include "cpu/loop_kernel.h"
 
 #include <optional>
@@ -9,70 +8,72 @@ namespace descent {
 
 namespace {
 
-AlignedBytes floats(std::int64_t count) {
-  return AlignedBytes(static_cast<std::size_t>(count) * sizeof(float));
-}
-
+template <class Kind>
 class LanesConvKernel final : public LoopKernel {
  public:
   LanesConvKernel(const KernelRequest& request, const CpuContext& context)
       : op_(std::get<Conv>(request.unit.first().op)),
-        problem_(op_, request.inputs.front().shape, request.output.shape),
-        forward_(LanesGather::forward(problem_)),
-        forward_weights_(floats(problem_.weights())),
+        problem_(Kind::problem(op_, request.inputs.front().shape, request.output.shape)),
+        forward_(Gather::forward(problem_)),
+        forward_weights_(forward_),
         context_(context) {
-    needs_.inputs = {n16chw};
-    needs_.output = n16chw;
-    const std::int64_t outputs = problem_.blocks * lanes * problem_.rows.output * problem_.columns.output;
+    needs_.output = Kind::format;
+    needs_.inputs = {needs_.output};
+    const std::int64_t outputs =
+        problem_.blocks * Kind::pictures * problem_.rows.output * problem_.columns.output;
     const double flops = 2.0 * static_cast<double>(problem_.weights()) * static_cast<double>(outputs);
     const auto bytes = static_cast<double>(request.inputs.front().bytes() + request.output.bytes());
-    forward_report_ = report(request, "forward", n16chw, flops, bytes);
+    forward_report_ = report(request, "forward", Kind::format.layout, flops, bytes);
     if (!trains(request)) return;
     needs_.backward_reads_inputs = true;
-    weight_gradient_.emplace(problem_);
+    weight_gradient_.emplace(problem_, op_.bias && !request.mean_is_removed);
     needs_.scratch_bytes = static_cast<std::size_t>(weight_gradient_->scratch()) * sizeof(float);
-    backward_report_ = report(request, "backward weights", n16chw, flops, bytes);
+    backward_report_ = report(request, "backward weights", Kind::format.layout, flops, bytes);
     if (!wants_gradient(request)) return;
-    input_gradient_.emplace(LanesGather::backward(problem_));
-    backward_weights_ = floats(problem_.weights());
-    backward_report_ = report(request, "backward weights, data", n16chw, 2 * flops, 2 * bytes);
+    input_gradient_.emplace(Gather::backward(problem_));
+    backward_weights_ = PackedWeights(*input_gradient_);
+    backward_report_ = report(request, "backward weights, data", Kind::format.layout, 2 * flops, 2 * bytes);
   }
 
   void refresh() override {
     const float* const weights = tensor(bound_.parameters, 0);
-    forward_.pack(weights, static_cast<float*>(forward_weights_.data()));
-    if (input_gradient_) input_gradient_->pack(weights, static_cast<float*>(backward_weights_.data()));
+    forward_weights_.pack(forward_, weights);
+    if (input_gradient_) backward_weights_.pack(*input_gradient_, weights);
   }
 
   void forward(const StepContext& /*context*/) override {
-    forward_.run(context_, input(), static_cast<const float*>(forward_weights_.data()),
-                 op_.bias ? tensor(bound_.parameters, 1) : nullptr, output());
+    forward_.run(context_, input<Element>(), forward_weights_.data(),
+                 op_.bias ? tensor(bound_.parameters, 1) : nullptr, output<Element>());
   }
 
   void backward(const StepContext& /*context*/) override {
-    weight_gradient_->run(context_, input(), output_gradient(), static_cast<float*>(bound_.scratch),
-                          tensor(bound_.parameter_gradients, 0),
+    weight_gradient_->run(context_, input<Element>(), output_gradient<Element>(),
+                          static_cast<float*>(bound_.scratch), tensor(bound_.parameter_gradients, 0),
                           op_.bias ? tensor(bound_.parameter_gradients, 1) : nullptr);
     if (!input_gradient_) return;
-    input_gradient_->run(context_, output_gradient(), static_cast<const float*>(backward_weights_.data()),
-                         nullptr, LoopKernel::input_gradient());
+    input_gradient_->run(context_, output_gradient<Element>(), backward_weights_.data(), nullptr,
+                         input_gradient<Element>());
   }
 
  private:
+  using Element = typename Kind::Element;
+  using Gather = typename Kind::Gather;
+
   Conv op_;
   LanesProblem problem_;
-  LanesGather forward_;
-  std::optional<LanesGather> input_gradient_;
-  std::optional<LanesWeightGradient> weight_gradient_;
-  AlignedBytes forward_weights_;
-  AlignedBytes backward_weights_;
+  Gather forward_;
+  std::optional<Gather> input_gradient_;
+  std::optional<typename Kind::WeightGradient> weight_gradient_;
+  PackedWeights<Gather> forward_weights_;
+  PackedWeights<Gather> backward_weights_;
   CpuContext context_;
 };
 
 }  // namespace
 
 std::unique_ptr<Kernel> make_conv_lanes(const KernelRequest& request, const CpuContext& context) {
-  return std::make_unique<LanesConvKernel>(request, context);
+  if (request.output.type == DType::bf16) return std::make_unique<LanesConvKernel<Bf16Lanes>>(request, context);
+  return std::make_unique<LanesConvKernel<F32Lanes>>(request, context);
 }
 
 }  // namespace descent

@@ -3,8 +3,9 @@
 // channels stays in registers over such rectangles of a stretch of pictures that fits the first cache, then its
 // lanes are summed and added to the partial gradient: so the sum over lanes, like the block's way in and out of
 // registers, is paid once in some hundred multiply-adds also on maps of 2×2.
-// Bound: arithmetic; 11 vectors are read for 24 multiply-adds. Measured with two threads of a Zen 5: 300 to 370
-// GFLOP/s from 16 channels on, 190 from one.
+// Bound: arithmetic; 11 vectors are read for 24 multiply-adds. Measured with one thread of a Zen 5 (padded taps
+// counted): 195 to 235 GFLOP/s from 8 channels on, 120 from one, where memory is the bound; the forward pass of
+// the same layers 260 to 325.
 #include "cpu/lanes_conv.h"
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
@@ -17,18 +18,20 @@ namespace descent {
 namespace {
 
 constexpr std::int64_t most_parts = 8;        // partial gradients, whatever the number of threads
-constexpr std::int64_t pixels_in_cache = 48;  // of 8 output channels: 24 KiB
+constexpr std::int64_t pixels_in_cache = 56;  // of 8 output channels: 28 KiB
 
-// The rectangle of outputs that a tap reached within a stretch of rows.
-struct Rectangle {
-  const float* x;  // at its first pixel, first input channel, first picture block
+// One axis of a box of pixels and pictures, with the way from one to the next in floats.
+struct Steps {
+  std::int64_t count, x, dy;
+};
+
+// Pixels of dy that multiply pixels of x; the longest axis is innermost.
+struct Box {
+  const float* x;  // the first, of the first input channel
   const float* dy;
-  std::int64_t pictures;  // blocks of sixteen
-  std::int64_t rows;
-  std::int64_t columns;
-  // From one to the next, in floats.
-  std::int64_t x_picture, x_channel, x_row, x_column;
-  std::int64_t dy_picture, dy_channel, dy_row;
+  std::int64_t x_channel;
+  std::int64_t dy_channel;
+  Steps outer, middle, inner;
 };
 
 using Half = float __attribute__((vector_size(32)));
@@ -61,63 +64,62 @@ using Quarter = float __attribute__((vector_size(16)));
          __builtin_shufflevector(pairs, pairs, 1, 3, 5, 7, 9, 11, 13, 15);
 }
 
-// gradient[o·output_step + i·input_step] += Σ dy[o]·x[i]
+// gradient[i·input_step + o] += Σ dy[o]·x[i]
 template <int outputs, int inputs>
-[[gnu::always_inline]] inline void add_products(const Rectangle& at, float* gradient, std::int64_t output_step,
-                                                std::int64_t input_step) {
+[[gnu::always_inline]] inline void add_products(const Box& box, float* gradient, std::int64_t input_step) {
   Vector sums[std::size_t{outputs}][std::size_t{inputs}] = {};
-  for (std::int64_t picture = 0; picture < at.pictures; ++picture) {
-    for (std::int64_t row = 0; row < at.rows; ++row) {
-      const float* x = at.x + picture * at.x_picture + row * at.x_row;
-      const float* dy = at.dy + picture * at.dy_picture + row * at.dy_row;
-      for (std::int64_t column = 0; column < at.columns; ++column) {
+  for (std::int64_t outer = 0; outer < box.outer.count; ++outer) {
+    for (std::int64_t middle = 0; middle < box.middle.count; ++middle) {
+      const float* x = box.x + outer * box.outer.x + middle * box.middle.x;
+      const float* dy = box.dy + outer * box.outer.dy + middle * box.middle.dy;
+      for (std::int64_t inner = 0; inner < box.inner.count; ++inner) {
         Vector read[std::size_t{inputs}];
 #pragma GCC unroll 3
-        for (int i = 0; i < inputs; ++i) read[i] = *reinterpret_cast<const Vector*>(x + i * at.x_channel);
+        for (int i = 0; i < inputs; ++i) read[i] = *reinterpret_cast<const Vector*>(x + i * box.x_channel);
 #pragma GCC unroll 8
         for (int o = 0; o < outputs; ++o) {
-          const Vector slope = *reinterpret_cast<const Vector*>(dy + o * at.dy_channel);
+          // Volatile: else GCC reads it again from memory in each multiplication.
+          const Vector slope = *reinterpret_cast<const volatile Vector*>(dy + o * box.dy_channel);
 #pragma GCC unroll 3
           for (int i = 0; i < inputs; ++i) sums[o][i] += slope * read[i];
         }
-        x += at.x_column;
-        dy += lanes;
+        x += box.inner.x;
+        dy += box.inner.dy;
       }
     }
   }
 #pragma GCC unroll 3
   for (int i = 0; i < inputs; ++i) {
     if constexpr (outputs == 8) {
-      const Half totals = sum_lanes(std::array<Vector, 8>{sums[0][i], sums[1][i], sums[2][i], sums[3][i],
-                                                          sums[4][i], sums[5][i], sums[6][i], sums[7][i]});
-#pragma GCC unroll 8
-      for (int o = 0; o < outputs; ++o) gradient[o * output_step + i * input_step] += totals[o];
+      Half& to = *reinterpret_cast<Half*>(gradient + i * input_step);
+      to += sum_lanes(std::array<Vector, 8>{sums[0][i], sums[1][i], sums[2][i], sums[3][i], sums[4][i],
+                                            sums[5][i], sums[6][i], sums[7][i]});
     } else {
 #pragma GCC unroll 4
-      for (int o = 0; o < outputs; ++o) gradient[o * output_step + i * input_step] += sum_lanes(sums[o][i]);
+      for (int o = 0; o < outputs; ++o) gradient[i * input_step + o] += sum_lanes(sums[o][i]);
     }
   }
 }
 
 template <int outputs>
-[[gnu::always_inline]] inline void add_inputs(const Rectangle& at, std::int64_t inputs, float* gradient,
-                                              std::int64_t output_step, std::int64_t input_step) {
-  if (inputs == 3) return add_products<outputs, 3>(at, gradient, output_step, input_step);
-  if (inputs == 2) return add_products<outputs, 2>(at, gradient, output_step, input_step);
-  add_products<outputs, 1>(at, gradient, output_step, input_step);
+[[gnu::always_inline]] inline void add_inputs(const Box& box, std::int64_t inputs, float* gradient,
+                                              std::int64_t input_step) {
+  if (inputs == 3) return add_products<outputs, 3>(box, gradient, input_step);
+  if (inputs == 2) return add_products<outputs, 2>(box, gradient, input_step);
+  add_products<outputs, 1>(box, gradient, input_step);
 }
 
-DESCENT_CLONES void add_block(const Rectangle& at, std::int64_t outputs, std::int64_t inputs, float* gradient,
-                              std::int64_t output_step, std::int64_t input_step) {
+DESCENT_CLONES void add_block(const Box& box, std::int64_t outputs, std::int64_t inputs, float* gradient,
+                              std::int64_t input_step) {
   switch (outputs) {
     case 8:
-      return add_inputs<8>(at, inputs, gradient, output_step, input_step);
+      return add_inputs<8>(box, inputs, gradient, input_step);
     case 4:
-      return add_inputs<4>(at, inputs, gradient, output_step, input_step);
+      return add_inputs<4>(box, inputs, gradient, input_step);
     case 2:
-      return add_inputs<2>(at, inputs, gradient, output_step, input_step);
+      return add_inputs<2>(box, inputs, gradient, input_step);
     default:
-      return add_inputs<1>(at, inputs, gradient, output_step, input_step);
+      return add_inputs<1>(box, inputs, gradient, input_step);
   }
 }
 
@@ -146,86 +148,144 @@ struct Reached {
 
 }  // namespace
 
-LanesWeightGradient::LanesWeightGradient(const LanesProblem& problem)
-    : problem_(problem), parts_(std::min(most_parts, problem.blocks)) {}
+LanesWeightGradient::LanesWeightGradient(const LanesProblem& problem, bool bias)
+    : problem_(problem),
+      bias_(bias),
+      parts_(std::min(most_parts, problem.blocks)),
+      stretch_(std::max<std::int64_t>(pixels_in_cache / (problem.rows.output * problem.columns.output), 1)) {
+  // Strips of output rows of much the same height.
+  const std::int64_t rows = problem.rows.output;
+  const std::int64_t most_rows = std::max<std::int64_t>(pixels_in_cache / problem.columns.output, 1);
+  const std::int64_t strips = (rows - 1) / most_rows + 1;
+  for (std::int64_t strip = 0; strip < strips; ++strip) {
+    strips_.push_back(reaches(rows * strip / strips, rows * (strip + 1) / strips));
+  }
+}
 
-void LanesWeightGradient::run_part(std::int64_t part, const float* x, const float* dy, float* weights,
-                                   float* bias) const {
+// With one input channel, taps that are neighbours take the place of channels: as many outputs are read, but
+// three times as much is done with them. What only some of them reached is left to each alone.
+std::vector<LanesWeightGradient::Reach> LanesWeightGradient::reaches(std::int64_t top,
+                                                                     std::int64_t bottom) const {
   const LanesProblem& p = problem_;
-  const std::int64_t in_cells = p.rows.input * p.columns.input;
-  const std::int64_t out_cells = p.rows.output * p.columns.output;
-  const std::int64_t taps = p.taps();
-  const std::int64_t rows = std::clamp<std::int64_t>(pixels_in_cache / p.columns.output, 1, p.rows.output);
-  const std::int64_t pictures = std::max<std::int64_t>(pixels_in_cache / out_cells, 1);
-  std::fill_n(weights, p.weights(), 0.0F);
-  std::fill_n(bias, p.out_channels, 0.0F);
-  const std::int64_t end = p.blocks * (part + 1) / parts_;
-  Rectangle at{};
-  at.x_channel = in_cells * lanes;
-  at.x_picture = p.in_channels * at.x_channel;
-  at.x_row = p.rows.stride * p.columns.input * lanes;
-  at.x_column = p.columns.stride * lanes;
-  at.dy_channel = out_cells * lanes;
-  at.dy_picture = p.out_channels * at.dy_channel;
-  at.dy_row = p.columns.output * lanes;
-  for (std::int64_t first = p.blocks * part / parts_; first < end; first += pictures) {
-    at.pictures = std::min(pictures, end - first);
-    for (std::int64_t o = 0; o < p.out_channels; o += channel_block(o, p.out_channels)) {
-      const std::int64_t outputs = channel_block(o, p.out_channels);
-      for (std::int64_t top = 0; top < p.rows.output; top += rows) {
-        for (std::int64_t i = 0; i < p.in_channels; i += inputs_at(i, p.in_channels)) {
-          for (std::int64_t kh = 0; kh < p.rows.kernel; ++kh) {
-            const Reached down(p.rows, kh);
-            const std::int64_t row = std::max(down.first, top);
-            at.rows = std::min(down.last, top + rows) - row;
-            if (at.rows <= 0) continue;
-            const std::int64_t in_row = row * p.rows.stride - p.rows.padding + kh * p.rows.dilation;
-            for (std::int64_t kw = 0; kw < p.columns.kernel; ++kw) {
-              const Reached across(p.columns, kw);
-              at.columns = across.last - across.first;
-              if (at.columns <= 0) continue;
-              const std::int64_t in_column =
-                  across.first * p.columns.stride - p.columns.padding + kw * p.columns.dilation;
-              at.x =
-                  x + first * at.x_picture + i * at.x_channel + (in_row * p.columns.input + in_column) * lanes;
-              at.dy = dy + first * at.dy_picture + o * at.dy_channel +
-                      (row * p.columns.output + across.first) * lanes;
-              add_block(at, outputs, inputs_at(i, p.in_channels),
-                        weights + (o * p.in_channels + i) * taps + kh * p.columns.kernel + kw,
-                        p.in_channels * taps, taps);
-            }
-          }
-        }
+  const std::int64_t together = p.in_channels == 1 ? 3 : 1;
+  std::vector<Reach> found;
+  for (std::int64_t kh = 0; kh < p.rows.kernel; ++kh) {
+    const Reached down(p.rows, kh);
+    const std::int64_t row = std::max(down.first, top);
+    const std::int64_t rows = std::min(down.last, bottom) - row;
+    if (rows <= 0) continue;
+    const std::int64_t in_row = row * p.rows.stride - p.rows.padding + kh * p.rows.dilation;
+    const auto add = [&](std::int64_t kw, std::int64_t taps, std::int64_t first, std::int64_t last) {
+      if (first >= last) return;
+      const std::int64_t in_column = first * p.columns.stride - p.columns.padding + kw * p.columns.dilation;
+      found.push_back({(in_row * p.columns.input + in_column) * lanes, (row * p.columns.output + first) * lanes,
+                       rows, last - first, kh * p.columns.kernel + kw, taps});
+    };
+    for (std::int64_t kw = 0; kw < p.columns.kernel; kw += together) {
+      const std::int64_t taps = std::min(together, p.columns.kernel - kw);
+      std::int64_t first = 0;
+      std::int64_t last = p.columns.output;
+      for (std::int64_t tap = kw; tap < kw + taps; ++tap) {
+        first = std::max(first, Reached(p.columns, tap).first);
+        last = std::min(last, Reached(p.columns, tap).last);
+      }
+      add(kw, taps, first, last);
+      last = std::max(first, last);
+      for (std::int64_t tap = kw; taps > 1 && tap < kw + taps; ++tap) {
+        const Reached across(p.columns, tap);
+        add(tap, 1, across.first, std::min(first, across.last));
+        add(tap, 1, std::max(last, across.first), across.last);
       }
     }
-    for (std::int64_t n = first; n < first + at.pictures; ++n) {
-      for (std::int64_t o = 0; o < p.out_channels; ++o) {
-        bias[o] += sum_of(dy + (n * p.out_channels + o) * at.dy_channel, at.dy_channel);
-      }
+  }
+  return found;
+}
+
+void LanesWeightGradient::clear(float* partial) const {
+  std::fill_n(partial, this->partial(), 0.0F);
+}
+
+// One strip of one block of output channels from `output` on.
+void LanesWeightGradient::add_strip(const std::vector<Reach>& strip, const float* x, const float* dy,
+                                    std::int64_t dy_picture, std::int64_t pictures, std::int64_t output,
+                                    float* partial) const {
+  const LanesProblem& p = problem_;
+  const std::int64_t x_channel = p.rows.input * p.columns.input * lanes;
+  const std::int64_t outputs = channel_block(output, p.out_channels);
+  float* const gradient = partial + output * p.in_channels * p.taps();
+  Box box{};
+  box.dy_channel = p.rows.output * p.columns.output * lanes;
+  for (std::int64_t i = 0; i < p.in_channels; i += inputs_at(i, p.in_channels)) {
+    for (const Reach& reach : strip) {
+      box.x = x + i * x_channel + reach.x;
+      box.dy = dy + output * box.dy_channel + reach.dy;
+      const Steps across{reach.columns, p.columns.stride * lanes, lanes};
+      const Steps along{pictures, p.in_channels * x_channel, dy_picture};
+      box.middle = {reach.rows, p.rows.stride * p.columns.input * lanes, p.columns.output * lanes};
+      box.outer = across.count >= along.count ? along : across;
+      box.inner = across.count >= along.count ? across : along;
+      const bool of_taps = reach.taps > 1;
+      box.x_channel = of_taps ? p.columns.dilation * lanes : x_channel;
+      add_block(box, outputs, of_taps ? reach.taps : inputs_at(i, p.in_channels),
+                gradient + (i * p.taps() + reach.tap) * outputs, (of_taps ? 1 : p.taps()) * outputs);
     }
   }
 }
 
-void LanesWeightGradient::run(const CpuContext& context, const float* x, const float* dy, float* scratch,
-                              float* weight_gradient, float* bias_gradient) const {
-  const std::int64_t weights = problem_.weights();
-  const std::int64_t per_part = weights + problem_.out_channels;
-  parallel_for(context.threads, parts_, 1, [&, this](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t part = begin; part < end; ++part) {
-      float* const partial = scratch + part * per_part;
-      run_part(part, x, dy, partial, partial + weights);
+void LanesWeightGradient::add(const float* x, const float* dy, std::int64_t dy_picture, std::int64_t pictures,
+                              float* partial) const {
+  const LanesProblem& p = problem_;
+  for (std::int64_t output = 0; output < p.out_channels; output += channel_block(output, p.out_channels)) {
+    for (const auto& strip : strips_) add_strip(strip, x, dy, dy_picture, pictures, output, partial);
+  }
+  if (!bias_) return;
+  const std::int64_t dy_channel = p.rows.output * p.columns.output * lanes;
+  for (std::int64_t n = 0; n < pictures; ++n) {
+    for (std::int64_t o = 0; o < p.out_channels; ++o) {
+      partial[p.weights() + o] += sum_of(dy + n * dy_picture + o * dy_channel, dy_channel);
     }
-  });
-  const auto total = [&](std::int64_t at) {
+  }
+}
+
+void LanesWeightGradient::finish(const CpuContext& context, const float* scratch, float* weight_gradient,
+                                 float* bias_gradient) const {
+  const LanesProblem& p = problem_;
+  const auto total = [&, this](std::int64_t at) {
     float sum = 0;
-    for (std::int64_t part = 0; part < parts_; ++part) sum += scratch[part * per_part + at];
+    for (std::int64_t part = 0; part < parts_; ++part) sum += scratch[part * partial() + at];
     return sum;
   };
-  parallel_for(context.threads, weights, 4096, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) weight_gradient[i] = total(i);
+  const std::int64_t pairs = p.in_channels * p.taps();
+  const std::int64_t grain = 8 * std::max<std::int64_t>(1, 512 / pairs);
+  parallel_for(context.threads, p.out_channels, grain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t first = begin; first < end; first += channel_block(first, p.out_channels)) {
+      const std::int64_t outputs = channel_block(first, p.out_channels);
+      for (std::int64_t pair = 0; pair < pairs; ++pair) {
+        for (std::int64_t o = 0; o < outputs; ++o) {
+          weight_gradient[(first + o) * pairs + pair] = total(first * pairs + pair * outputs + o);
+        }
+      }
+    }
   });
   if (bias_gradient == nullptr) return;
-  for (std::int64_t o = 0; o < problem_.out_channels; ++o) bias_gradient[o] = total(weights + o);
+  for (std::int64_t o = 0; o < p.out_channels; ++o) bias_gradient[o] = bias_ ? total(p.weights() + o) : 0.0F;
+}
+
+void LanesWeightGradient::run(const CpuContext& context, const float* x, const float* dy, float* scratch,
+                              float* weight_gradient, float* bias_gradient) const {
+  const LanesProblem& p = problem_;
+  const std::int64_t x_picture = p.in_channels * p.rows.input * p.columns.input * lanes;
+  const std::int64_t dy_picture = p.out_channels * p.rows.output * p.columns.output * lanes;
+  parallel_for(context.threads, parts_, 1, [&, this](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t part = begin; part < end; ++part) {
+      float* const sums = scratch + part * partial();
+      clear(sums);
+      for_stretches(part, [&, this](std::int64_t n, std::int64_t pictures) {
+        add(x + n * x_picture, dy + n * dy_picture, dy_picture, pictures, sums);
+      });
+    }
+  });
+  finish(context, scratch, weight_gradient, bias_gradient);
 }
 
 }  // namespace descent

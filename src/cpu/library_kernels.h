@@ -16,6 +16,11 @@ struct ConvChoices {
   ConvChoice forward;
   ConvChoice backward_data;
   ConvChoice backward_weights;
+
+  [[nodiscard]] ConvChoice& of(Direction direction) {
+    if (direction == Direction::forward) return forward;
+    return direction == Direction::backward_data ? backward_data : backward_weights;
+  }
 };
 
 [[nodiscard]] std::unique_ptr<Kernel> make_conv(const KernelRequest& request, Layout source, Layout destination,
@@ -27,7 +32,7 @@ struct ConvChoices {
 
 [[nodiscard]] std::unique_ptr<Kernel> make_linear(const KernelRequest& request, const Onednn& onednn);
 
-[[nodiscard]] std::unique_ptr<Kernel> make_reorder(const TensorDesc& desc, Layout from, Layout to,
-                                                   bool gradient, const Onednn& onednn);
+[[nodiscard]] std::unique_ptr<Kernel> make_reorder(const TensorDesc& from, Format to, bool gradient,
+                                                   const Onednn& onednn);
 
 }  // namespace descent

@@ -28,7 +28,8 @@ class LinearKernel final : public Kernel {
                                                               source, weights, bias, destination,
                                                               user_scratchpad());
     implementation_ = forward.impl_info_str();
-    needs_.inputs = {nchw};
+    needs_.inputs = {request.inputs.front().format()};
+    needs_.output = request.output.format();
     needs_.backward_reads_inputs = true;
     input_ = unbound(source, onednn);
     output_ = unbound(destination, onednn);

@@ -31,22 +31,28 @@ class LoopKernel : public Kernel {
     return {request.unit.name(),
             operation.append(" ").append(direction),
             "loops",
-            std::string(layout_name(layout)),
+            format_name({request.output.type, layout}),
             0,
             flops,
             bytes};
   }
 
-  [[nodiscard]] const float* input(std::size_t i = 0) const {
-    return static_cast<const float*>(bound_.inputs[i]);
+  template <class Element = float>
+  [[nodiscard]] const Element* input(std::size_t i = 0) const {
+    return static_cast<const Element*>(bound_.inputs[i]);
   }
-  [[nodiscard]] float* output() const { return static_cast<float*>(bound_.output); }
+  template <class Element = float>
+  [[nodiscard]] Element* output() const {
+    return static_cast<Element*>(bound_.output);
+  }
   // Null where nobody wants it.
-  [[nodiscard]] float* input_gradient(std::size_t i = 0) const {
-    return i < bound_.input_gradients.size() ? static_cast<float*>(bound_.input_gradients[i]) : nullptr;
+  template <class Element = float>
+  [[nodiscard]] Element* input_gradient(std::size_t i = 0) const {
+    return i < bound_.input_gradients.size() ? static_cast<Element*>(bound_.input_gradients[i]) : nullptr;
   }
-  [[nodiscard]] const float* output_gradient() const {
-    return static_cast<const float*>(bound_.output_gradient);
+  template <class Element = float>
+  [[nodiscard]] const Element* output_gradient() const {
+    return static_cast<const Element*>(bound_.output_gradient);
   }
   [[nodiscard]] static float* tensor(const std::vector<void*>& list, std::size_t i) {
     return i < list.size() ? static_cast<float*>(list[i]) : nullptr;

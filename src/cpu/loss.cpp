@@ -20,7 +20,7 @@ class SoftmaxCrossEntropyKernel : public LoopKernel {
         classes_(request.inputs[0].shape.elements() / rows_),
         keeps_gradient_(wants_gradient(request)),
         threads_(context.threads) {
-    needs_.inputs = {Layout::plain, Layout::plain};
+    needs_.inputs.assign(2, Format{});
     const std::int64_t elements = rows_ * classes_;
     const auto count = static_cast<double>(elements);
     forward_report_ = report(request, "forward", Layout::plain, 0, (keeps_gradient_ ? 12 : 8) * count);

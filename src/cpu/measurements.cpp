@@ -26,6 +26,7 @@ constexpr std::size_t size_limit = std::size_t{64} << 20U;
 struct PlanFile {
   std::string machine;
   std::map<std::string, double> seconds;
+  std::map<std::string, std::vector<std::string>> names;
 };
 
 // Throws nlohmann's errors, or Error, if the text is no plan.
@@ -33,17 +34,20 @@ PlanFile parse(const std::string& text) {
   const auto json = nlohmann::json::parse(text);
   if (json.at("format").get<std::string>() != format_name)
     throw Error("its format is not '" + std::string(format_name) + "'");
-  PlanFile plan{json.at("machine").get<std::string>(), {}};
+  PlanFile plan{json.at("machine").get<std::string>(), {}, {}};
   for (const auto& [key, value] : json.at("seconds").items()) {
     const double seconds = value.get<double>();
     if (!(seconds >= 0)) throw Error("the time of '" + key + "' is not a number of seconds");
     plan.seconds.emplace(key, seconds);
   }
+  if (json.contains("names")) json.at("names").get_to(plan.names);
   return plan;
 }
 
-std::string print(const std::string& machine, const std::map<std::string, double>& seconds) {
-  const nlohmann::json json{{"format", format_name}, {"machine", machine}, {"seconds", seconds}};
+std::string print(const std::string& machine, const std::map<std::string, double>& seconds,
+                  const std::map<std::string, std::vector<std::string>>& names) {
+  const nlohmann::json json{
+      {"format", format_name}, {"machine", machine}, {"seconds", seconds}, {"names", names}};
   return json.dump(1) + "\n";
 }
 
@@ -73,7 +77,9 @@ Measurements::Measurements(Settings settings) : settings_(std::move(settings)) {
   }
   const std::string text = read_file(settings_.plan_file, size_limit);
   try {
-    known_ = parse(text).seconds;
+    PlanFile plan = parse(text);
+    known_ = std::move(plan.seconds);
+    if (plan.machine == settings_.machine) known_names_ = std::move(plan.names);
   } catch (const std::exception& error) {
     throw Error("'" + settings_.plan_file.string() + "' is not a plan that descent wrote: " + error.what());
   }
@@ -83,7 +89,9 @@ void Measurements::merge_cache() {
   if (settings_.cache_file.empty()) return;
   try {
     PlanFile cache = parse(read_file(settings_.cache_file, size_limit));
-    if (cache.machine == settings_.machine) known_.merge(cache.seconds);
+    if (cache.machine != settings_.machine) return;
+    known_.merge(cache.seconds);
+    known_names_.merge(cache.names);
   } catch (const std::exception&) {  // the cache only saves time: without it, measure again
   }
 }
@@ -105,10 +113,21 @@ double Measurements::seconds(const std::string& key, const std::function<double(
   return found->second;
 }
 
+const std::vector<std::string>& Measurements::names(const std::string& key,
+                                                    const std::function<std::vector<std::string>()>& list) {
+  auto found = known_names_.find(key);
+  if (found == known_names_.end()) {
+    found = known_names_.emplace(key, list()).first;
+    changed_ = true;
+  }
+  used_names_.insert(*found);
+  return found->second;
+}
+
 void Measurements::save() {
   if (changed_ && !settings_.cache_file.empty() && settings_.plan_file.empty()) {
     try {
-      write_file_atomically(settings_.cache_file, print(settings_.machine, known_));
+      write_file_atomically(settings_.cache_file, print(settings_.machine, known_, known_names_));
     } catch (const Error&) {  // a read-only cache: the run folder keeps its own copy
     }
   }
@@ -117,7 +136,7 @@ void Measurements::save() {
 }
 
 std::string Measurements::text() const {
-  return print(settings_.machine, used_);
+  return print(settings_.machine, used_, used_names_);
 }
 
 fs::path plan_cache_folder() {

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace descent {
 
@@ -25,6 +26,11 @@ class Measurements {
   // Seconds of `key`: as recorded, or measured now. The first measurement waits for other processes that
   // measure on this machine, takes what they have found, and keeps them waiting until save().
   double seconds(const std::string& key, const std::function<double()>& measure);
+
+  // The names under `key`: as recorded on this very machine, or listed now. What a library offers is asked for
+  // once, because asking takes as long as everything else that a start does.
+  const std::vector<std::string>& names(const std::string& key,
+                                        const std::function<std::vector<std::string>()>& list);
 
   // Writes new numbers to the cache and lets others measure. Failing to write does no harm.
   void save();
@@ -45,11 +51,15 @@ class Measurements {
     int descriptor_;
   };
 
+  using Names = std::map<std::string, std::vector<std::string>>;
+
   void merge_cache();
 
   Settings settings_;
   std::map<std::string, double> known_;
   std::map<std::string, double> used_;
+  Names known_names_;
+  Names used_names_;
   bool changed_ = false;
   std::optional<Lock> lock_;
 };

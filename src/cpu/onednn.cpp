@@ -11,6 +11,17 @@ namespace {
 
 using Tag = dnnl::memory::format_tag;
 
+Tag tag_of(Layout layout) {
+  if (layout == nhwc) return Tag::nhwc;
+  if (layout == nchw8c) return Tag::nChw8c;
+  if (layout == nchw16c) return Tag::nChw16c;
+  if (layout == n16chw) return Tag::Abcd16a;
+  if (layout == n32chw) return Tag::Abcd32a;
+  return Tag::nchw;
+}
+
+}  // namespace
+
 dnnl::memory::data_type data_type(DType type) {
   switch (type) {
     case DType::f32:
@@ -21,16 +32,6 @@ dnnl::memory::data_type data_type(DType type) {
       throw Error("the CPU does not compute in " + std::string(name(type)));
   }
 }
-
-Tag tag_of(Layout layout) {
-  if (layout == nhwc) return Tag::nhwc;
-  if (layout == nchw8c) return Tag::nChw8c;
-  if (layout == nchw16c) return Tag::nChw16c;
-  if (layout == n16chw) return Tag::Abcd16a;
-  return Tag::nchw;
-}
-
-}  // namespace
 
 dnnl::memory::desc memory_desc(const Shape& shape, DType type, Layout layout) {
   const auto dimensions = shape.dimensions();
@@ -46,12 +47,14 @@ bool layout_fits(const Shape& batched, Layout layout) {
   if (layout == nchw8c) return batched[1] % 8 == 0;
   if (layout == nchw16c) return batched[1] % 16 == 0;
   if (layout == n16chw) return batched[0] % lanes == 0;
+  if (layout == n32chw) return batched[0] % bf16_lanes == 0;
   return true;
 }
 
-std::vector<Layout> fitting_layouts(const Shape& batched) {
+std::vector<Layout> fitting_layouts(const Shape& batched, DType type) {
   std::vector<Layout> fitting;
-  for (const Layout layout : std::array{nhwc, nchw16c, nchw8c, nchw, n16chw}) {
+  const Layout in_lanes = type == DType::bf16 ? n32chw : n16chw;
+  for (const Layout layout : std::array{nhwc, nchw16c, nchw8c, nchw, in_lanes}) {
     if (layout_fits(batched, layout)) fitting.push_back(layout);
   }
   return fitting;
@@ -68,6 +71,10 @@ bool same_order_in(const Shape& batched, Layout a, Layout b) {
     return layout;
   };
   return simplest(a) == simplest(b);
+}
+
+bool same_bytes_in(const TensorDesc& desc, Format other) {
+  return desc.type == other.type && same_order_in(desc.shape, desc.layout, other.layout);
 }
 
 bool is_reference(std::string_view implementation) {

@@ -20,6 +20,7 @@ struct Onednn {
   dnnl::stream stream;
 };
 
+[[nodiscard]] dnnl::memory::data_type data_type(DType type);
 // N×C×H×W in one of our layouts, or N×C.
 [[nodiscard]] dnnl::memory::desc memory_desc(const Shape& shape, DType type, Layout layout);
 [[nodiscard]] inline dnnl::memory::desc memory_desc(const TensorDesc& desc) {
@@ -29,7 +30,9 @@ struct Onednn {
 // True if the layout can hold the shape without padding.
 [[nodiscard]] bool layout_fits(const Shape& batched, Layout layout);
 // Layouts that fit, in the order in which rules prefer them.
-[[nodiscard]] std::vector<Layout> fitting_layouts(const Shape& batched);
+[[nodiscard]] std::vector<Layout> fitting_layouts(const Shape& batched, DType type = DType::f32);
+// True if the tensor's bytes are the same in both formats.
+[[nodiscard]] bool same_bytes_in(const TensorDesc& desc, Format other);
 // True if both layouts put the elements of this shape in the same order.
 [[nodiscard]] bool same_order_in(const Shape& batched, Layout a, Layout b);
 

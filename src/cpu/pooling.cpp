@@ -2,11 +2,13 @@
 // backward, which are gathered from all windows over them. So threads never write the same element, and
 // every sum has one order.
 #include "cpu/blocking.h"
+#include "cpu/element.h"
 #include "cpu/loop_kernel.h"
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 namespace descent {
@@ -49,113 +51,154 @@ struct Geometry {
   }
 };
 
+// Neighbours along `inner` whose sums are kept in f32 until they are written.
+constexpr std::int64_t strip = 64;
+using Strip = std::array<float, static_cast<std::size_t>(strip)>;
+
+// Calls f(first, count) for the strips of `inner`.
+template <class Function>
+[[gnu::always_inline]] inline void for_strips(std::int64_t inner, Function&& f) {
+  for (std::int64_t first = 0; first < inner; first += strip) f(first, std::min(strip, inner - first));
+}
+
 // Each loop below computes rows [begin, end), numbered through all slices.
 
-DESCENT_CLONES void average_forward(Geometry g, const float* input, float* output, std::int64_t begin,
+template <class Element>
+DESCENT_CLONES void average_forward(Geometry g, const Element* input, Element* output, std::int64_t begin,
                                     std::int64_t end) {
   for (std::int64_t row = begin; row < end; ++row) {
-    const float* const slice = input + row / g.rows.out * g.rows.in * g.columns.in * g.inner;
+    const Element* const slice = input + row / g.rows.out * g.rows.in * g.columns.in * g.inner;
     const std::int64_t oh = row % g.rows.out;
     const Span hs = g.rows.under(oh);
     for (std::int64_t ow = 0; ow < g.columns.out; ++ow) {
-      float* const to = output + (row * g.columns.out + ow) * g.inner;
-      std::fill_n(to, g.inner, 0.0F);
+      Element* const to = output + (row * g.columns.out + ow) * g.inner;
       const Span ws = g.columns.under(ow);
-      for (std::int64_t h = hs.begin; h < hs.end; ++h) {
-        for (std::int64_t w = ws.begin; w < ws.end; ++w) {
-          const float* const from = slice + (h * g.columns.in + w) * g.inner;
-#pragma omp simd
-          for (std::int64_t i = 0; i < g.inner; ++i) to[i] += from[i];
-        }
-      }
       const std::int64_t cells = std::max<std::int64_t>(g.rows.cells(oh) * g.columns.cells(ow), 1);
       const auto divisor = static_cast<float>(cells);
+      for_strips(g.inner, [&](std::int64_t first, std::int64_t count) {
+        Strip sum;
+        std::fill_n(sum.data(), count, 0.0F);
+        for (std::int64_t h = hs.begin; h < hs.end; ++h) {
+          for (std::int64_t w = ws.begin; w < ws.end; ++w) {
+            const Element* const from = slice + (h * g.columns.in + w) * g.inner + first;
 #pragma omp simd
-      for (std::int64_t i = 0; i < g.inner; ++i) to[i] /= divisor;
+            for (std::int64_t i = 0; i < count; ++i) sum.data()[i] += to_f32(from[i]);
+          }
+        }
+#pragma omp simd
+        for (std::int64_t i = 0; i < count; ++i) to[first + i] = to_element<Element>(sum.data()[i] / divisor);
+      });
     }
   }
 }
 
-DESCENT_CLONES void average_backward(Geometry g, const float* output_gradient, float* input_gradient,
+template <class Element>
+DESCENT_CLONES void average_backward(Geometry g, const Element* output_gradient, Element* input_gradient,
                                      std::int64_t begin, std::int64_t end) {
   for (std::int64_t row = begin; row < end; ++row) {
-    const float* const slice = output_gradient + row / g.rows.in * g.rows.out * g.columns.out * g.inner;
+    const Element* const slice = output_gradient + row / g.rows.in * g.rows.out * g.columns.out * g.inner;
     const Span ohs = g.rows.over(row % g.rows.in);
     for (std::int64_t w = 0; w < g.columns.in; ++w) {
-      float* const to = input_gradient + (row * g.columns.in + w) * g.inner;
-      std::fill_n(to, g.inner, 0.0F);
+      Element* const to = input_gradient + (row * g.columns.in + w) * g.inner;
       const Span ows = g.columns.over(w);
-      for (std::int64_t oh = ohs.begin; oh < ohs.end; ++oh) {
-        for (std::int64_t ow = ows.begin; ow < ows.end; ++ow) {
-          const float* const from = slice + (oh * g.columns.out + ow) * g.inner;
-          const auto divisor = static_cast<float>(g.rows.cells(oh) * g.columns.cells(ow));
+      for_strips(g.inner, [&](std::int64_t first, std::int64_t count) {
+        Strip sum;
+        std::fill_n(sum.data(), count, 0.0F);
+        for (std::int64_t oh = ohs.begin; oh < ohs.end; ++oh) {
+          for (std::int64_t ow = ows.begin; ow < ows.end; ++ow) {
+            const Element* const from = slice + (oh * g.columns.out + ow) * g.inner + first;
+            const auto divisor = static_cast<float>(g.rows.cells(oh) * g.columns.cells(ow));
 #pragma omp simd
-          for (std::int64_t i = 0; i < g.inner; ++i) to[i] += from[i] / divisor;
+            for (std::int64_t i = 0; i < count; ++i) sum.data()[i] += to_f32(from[i]) / divisor;
+          }
         }
-      }
+#pragma omp simd
+        for (std::int64_t i = 0; i < count; ++i) to[first + i] = to_element<Element>(sum.data()[i]);
+      });
     }
+  }
+}
+
+// What is not a number stays seen. `kept` may be null.
+template <class Element>
+[[gnu::always_inline]] inline void take_larger(const Element* from, float* most, std::int32_t* kept,
+                                               std::int32_t place, std::int64_t count) {
+  if (kept == nullptr) {
+#pragma omp simd
+    for (std::int64_t i = 0; i < count; ++i) {
+      const float value = to_f32(from[i]);
+      const bool better = value > most[i] || value != value;
+      most[i] = better ? value : most[i];
+    }
+    return;
+  }
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float value = to_f32(from[i]);
+    const bool better = value > most[i] || value != value;
+    most[i] = better ? value : most[i];
+    kept[i] = better ? place : kept[i];
   }
 }
 
 // `places` is null where no gradient will be asked for.
-DESCENT_CLONES void maximum_forward(Geometry g, const float* input, float* output, std::int32_t* places,
+template <class Element>
+DESCENT_CLONES void maximum_forward(Geometry g, const Element* input, Element* output, std::int32_t* places,
                                     std::int64_t begin, std::int64_t end) {
   for (std::int64_t row = begin; row < end; ++row) {
-    const float* const slice = input + row / g.rows.out * g.rows.in * g.columns.in * g.inner;
+    const Element* const slice = input + row / g.rows.out * g.rows.in * g.columns.in * g.inner;
     const std::int64_t oh = row % g.rows.out;
     const Span hs = g.rows.under(oh);
     for (std::int64_t ow = 0; ow < g.columns.out; ++ow) {
       const std::int64_t cell = (row * g.columns.out + ow) * g.inner;
-      float* const to = output + cell;
+      Element* const to = output + cell;
       std::int32_t* const kept = places == nullptr ? nullptr : places + cell;
-      std::fill_n(to, g.inner, -std::numeric_limits<float>::infinity());
       const Span ws = g.columns.under(ow);
       // A window full of −∞ has its maximum in its first cell.
       if (kept != nullptr) std::fill_n(kept, g.inner, g.place(oh, ow, hs.begin, ws.begin));
-      for (std::int64_t h = hs.begin; h < hs.end; ++h) {
-        for (std::int64_t w = ws.begin; w < ws.end; ++w) {
-          const float* const from = slice + (h * g.columns.in + w) * g.inner;
-          if (kept == nullptr) {
-#pragma omp simd
-            for (std::int64_t i = 0; i < g.inner; ++i) {
-              const bool better = from[i] > to[i] || from[i] != from[i];  // what is not a number stays seen
-              to[i] = better ? from[i] : to[i];
-            }
-            continue;
-          }
-          const std::int32_t place = g.place(oh, ow, h, w);
-#pragma omp simd
-          for (std::int64_t i = 0; i < g.inner; ++i) {
-            const bool better = from[i] > to[i] || from[i] != from[i];
-            to[i] = better ? from[i] : to[i];
-            kept[i] = better ? place : kept[i];
+      for_strips(g.inner, [&](std::int64_t first, std::int64_t count) {
+        Strip most;
+        std::fill_n(most.data(), count, -std::numeric_limits<float>::infinity());
+        for (std::int64_t h = hs.begin; h < hs.end; ++h) {
+          for (std::int64_t w = ws.begin; w < ws.end; ++w) {
+            const Element* const from = slice + (h * g.columns.in + w) * g.inner + first;
+            const std::int32_t place = g.place(oh, ow, h, w);
+            take_larger(from, most.data(), kept == nullptr ? nullptr : kept + first, place, count);
           }
         }
-      }
+#pragma omp simd
+        for (std::int64_t i = 0; i < count; ++i) to[first + i] = to_element<Element>(most.data()[i]);
+      });
     }
   }
 }
 
-DESCENT_CLONES void maximum_backward(Geometry g, const float* output_gradient, const std::int32_t* places,
-                                     float* input_gradient, std::int64_t begin, std::int64_t end) {
+template <class Element>
+DESCENT_CLONES void maximum_backward(Geometry g, const Element* output_gradient, const std::int32_t* places,
+                                     Element* input_gradient, std::int64_t begin, std::int64_t end) {
   for (std::int64_t row = begin; row < end; ++row) {
     const std::int64_t slice = row / g.rows.in * g.rows.out * g.columns.out * g.inner;
     const std::int64_t h = row % g.rows.in;
     const Span ohs = g.rows.over(h);
     for (std::int64_t w = 0; w < g.columns.in; ++w) {
-      float* const to = input_gradient + (row * g.columns.in + w) * g.inner;
-      std::fill_n(to, g.inner, 0.0F);
+      Element* const to = input_gradient + (row * g.columns.in + w) * g.inner;
       const Span ows = g.columns.over(w);
-      for (std::int64_t oh = ohs.begin; oh < ohs.end; ++oh) {
-        for (std::int64_t ow = ows.begin; ow < ows.end; ++ow) {
-          const std::int64_t cell = slice + (oh * g.columns.out + ow) * g.inner;
-          const float* const from = output_gradient + cell;
-          const std::int32_t* const kept = places + cell;
-          const std::int32_t place = g.place(oh, ow, h, w);
+      for_strips(g.inner, [&](std::int64_t first, std::int64_t count) {
+        Strip sum;
+        std::fill_n(sum.data(), count, 0.0F);
+        for (std::int64_t oh = ohs.begin; oh < ohs.end; ++oh) {
+          for (std::int64_t ow = ows.begin; ow < ows.end; ++ow) {
+            const std::int64_t cell = slice + (oh * g.columns.out + ow) * g.inner + first;
+            const Element* const from = output_gradient + cell;
+            const std::int32_t* const kept = places + cell;
+            const std::int32_t place = g.place(oh, ow, h, w);
 #pragma omp simd
-          for (std::int64_t i = 0; i < g.inner; ++i) to[i] += kept[i] == place ? from[i] : 0.0F;
+            for (std::int64_t i = 0; i < count; ++i) sum.data()[i] += kept[i] == place ? to_f32(from[i]) : 0.0F;
+          }
         }
-      }
+#pragma omp simd
+        for (std::int64_t i = 0; i < count; ++i) to[first + i] = to_element<Element>(sum.data()[i]);
+      });
     }
   }
 }
@@ -177,8 +220,8 @@ class PoolKernel : public LoopKernel {
     const Blocking out(request.output.shape, layout);
     geometry_ = geometry_of(op, in, out);
     slices_ = in.slices();
-    needs_.inputs = {layout};
-    needs_.output = layout;
+    needs_.output = {request.output.type, layout};
+    needs_.inputs = {needs_.output};
 
     const auto read = static_cast<double>(request.inputs[0].bytes());
     const auto written = static_cast<double>(request.output.bytes());
@@ -209,6 +252,7 @@ class PoolKernel : public LoopKernel {
   std::int64_t slices_ = 0;
 };
 
+template <class Element>
 class AvgPoolKernel : public PoolKernel {
  public:
   AvgPoolKernel(const KernelRequest& request, Layout layout, const CpuContext& context)
@@ -216,18 +260,19 @@ class AvgPoolKernel : public PoolKernel {
 
   void forward(const StepContext& /*context*/) override {
     for_output_rows([this](std::int64_t begin, std::int64_t end) {
-      average_forward(geometry_, input(), output(), begin, end);
+      average_forward(geometry_, input<Element>(), output<Element>(), begin, end);
     });
   }
 
   void backward(const StepContext& /*context*/) override {
-    if (input_gradient() == nullptr) return;
+    if (input_gradient<Element>() == nullptr) return;
     for_input_rows([this](std::int64_t begin, std::int64_t end) {
-      average_backward(geometry_, output_gradient(), input_gradient(), begin, end);
+      average_backward(geometry_, output_gradient<Element>(), input_gradient<Element>(), begin, end);
     });
   }
 };
 
+template <class Element>
 class MaxPoolKernel : public PoolKernel {
  public:
   MaxPoolKernel(const KernelRequest& request, Layout layout, const CpuContext& context)
@@ -240,14 +285,14 @@ class MaxPoolKernel : public PoolKernel {
 
   void forward(const StepContext& /*context*/) override {
     for_output_rows([this](std::int64_t begin, std::int64_t end) {
-      maximum_forward(geometry_, input(), output(), places(), begin, end);
+      maximum_forward(geometry_, input<Element>(), output<Element>(), places(), begin, end);
     });
   }
 
   void backward(const StepContext& /*context*/) override {
-    if (input_gradient() == nullptr) return;
+    if (input_gradient<Element>() == nullptr) return;
     for_input_rows([this](std::int64_t begin, std::int64_t end) {
-      maximum_backward(geometry_, output_gradient(), places(), input_gradient(), begin, end);
+      maximum_backward(geometry_, output_gradient<Element>(), places(), input_gradient<Element>(), begin, end);
     });
   }
 
@@ -257,36 +302,41 @@ class MaxPoolKernel : public PoolKernel {
   }
 };
 
-DESCENT_CLONES void channel_means(const float* input, float* output, std::int64_t cells, std::int64_t inner,
+template <class Element>
+DESCENT_CLONES void channel_means(const Element* input, Element* output, std::int64_t cells, std::int64_t inner,
                                   std::int64_t begin, std::int64_t end) {
   const auto divisor = static_cast<float>(cells);
   for (std::int64_t slice = begin; slice < end; ++slice) {
-    const float* const from = input + slice * cells * inner;
-    float* const to = output + slice * inner;
+    const Element* const from = input + slice * cells * inner;
+    Element* const to = output + slice * inner;
     if (inner == 1) {
       float sum = 0;
 #pragma omp simd reduction(+ : sum)
-      for (std::int64_t cell = 0; cell < cells; ++cell) sum += from[cell];
-      *to = sum / divisor;
+      for (std::int64_t cell = 0; cell < cells; ++cell) sum += to_f32(from[cell]);
+      *to = to_element<Element>(sum / divisor);
       continue;
     }
-    std::fill_n(to, inner, 0.0F);
-    for (std::int64_t cell = 0; cell < cells; ++cell) {
+    for_strips(inner, [&](std::int64_t first, std::int64_t count) {
+      Strip sum;
+      std::fill_n(sum.data(), count, 0.0F);
+      for (std::int64_t cell = 0; cell < cells; ++cell) {
 #pragma omp simd
-      for (std::int64_t i = 0; i < inner; ++i) to[i] += from[cell * inner + i];
-    }
+        for (std::int64_t i = 0; i < count; ++i) sum.data()[i] += to_f32(from[cell * inner + first + i]);
+      }
 #pragma omp simd
-    for (std::int64_t i = 0; i < inner; ++i) to[i] /= divisor;
+      for (std::int64_t i = 0; i < count; ++i) to[first + i] = to_element<Element>(sum.data()[i] / divisor);
+    });
   }
 }
 
 // With one output cell a picture and channel every layout has the same order there.
+template <class Element>
 class GlobalAvgPoolKernel : public LoopKernel {
  public:
   GlobalAvgPoolKernel(const KernelRequest& request, Layout layout, const CpuContext& context)
       : blocking_(request.inputs[0].shape, layout), threads_(context.threads) {
-    needs_.inputs = {layout};
-    needs_.output = Layout::plain;
+    needs_.inputs = {{request.output.type, layout}};
+    needs_.output = request.output.format();
     const auto read = static_cast<double>(request.inputs[0].bytes());
     const auto written = static_cast<double>(request.output.bytes());
     const auto flops = static_cast<double>(request.inputs[0].shape.elements());
@@ -296,20 +346,20 @@ class GlobalAvgPoolKernel : public LoopKernel {
 
   void forward(const StepContext& /*context*/) override {
     parallel_for(threads_, blocking_.slices(), grain(), [this](std::int64_t begin, std::int64_t end) {
-      channel_means(input(), output(), blocking_.cells(), blocking_.inner, begin, end);
+      channel_means(input<Element>(), output<Element>(), blocking_.cells(), blocking_.inner, begin, end);
     });
   }
 
   void backward(const StepContext& /*context*/) override {
-    if (input_gradient() == nullptr) return;
+    if (input_gradient<Element>() == nullptr) return;
     const std::int64_t cells = blocking_.cells();
     const std::int64_t inner = blocking_.inner;
     const auto divisor = static_cast<float>(cells);
     parallel_for(threads_, blocking_.slices(), grain(), [&, this](std::int64_t begin, std::int64_t end) {
       for (std::int64_t slice = begin; slice < end; ++slice) {
-        const float* const from = output_gradient() + slice * inner;
-        float* const to = input_gradient() + slice * cells * inner;
-        for (std::int64_t i = 0; i < inner; ++i) to[i] = from[i] / divisor;
+        const Element* const from = output_gradient<Element>() + slice * inner;
+        Element* const to = input_gradient<Element>() + slice * cells * inner;
+        for (std::int64_t i = 0; i < inner; ++i) to[i] = to_element<Element>(to_f32(from[i]) / divisor);
         for (std::int64_t cell = 1; cell < cells; ++cell) std::copy_n(to, inner, to + cell * inner);
       }
     });
@@ -327,16 +377,22 @@ class GlobalAvgPoolKernel : public LoopKernel {
 }  // namespace
 
 std::unique_ptr<Kernel> make_avg_pool(const KernelRequest& request, Layout layout, const CpuContext& context) {
-  return std::make_unique<AvgPoolKernel>(request, layout, context);
+  return with_element(request.output.type, [&]<class Element>(Element /*type*/) -> std::unique_ptr<Kernel> {
+    return std::make_unique<AvgPoolKernel<Element>>(request, layout, context);
+  });
 }
 
 std::unique_ptr<Kernel> make_max_pool(const KernelRequest& request, Layout layout, const CpuContext& context) {
-  return std::make_unique<MaxPoolKernel>(request, layout, context);
+  return with_element(request.output.type, [&]<class Element>(Element /*type*/) -> std::unique_ptr<Kernel> {
+    return std::make_unique<MaxPoolKernel<Element>>(request, layout, context);
+  });
 }
 
 std::unique_ptr<Kernel> make_global_avg_pool(const KernelRequest& request, Layout layout,
                                              const CpuContext& context) {
-  return std::make_unique<GlobalAvgPoolKernel>(request, layout, context);
+  return with_element(request.output.type, [&]<class Element>(Element /*type*/) -> std::unique_ptr<Kernel> {
+    return std::make_unique<GlobalAvgPoolKernel<Element>>(request, layout, context);
+  });
 }
 
 }  // namespace descent

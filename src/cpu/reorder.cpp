@@ -13,17 +13,17 @@ namespace {
 
 class ReorderKernel final : public Kernel {
  public:
-  ReorderKernel(const TensorDesc& desc, Layout from, Layout to, bool gradient, const Onednn& onednn)
+  ReorderKernel(const TensorDesc& from, Format to, bool gradient, const Onednn& onednn)
       : onednn_(onednn),
-        from_(from),
+        from_(from.format()),
         to_(to),
-        bytes_(desc.bytes()),
-        forward_(onednn, memory_desc(desc.shape, desc.type, from), memory_desc(desc.shape, desc.type, to)) {
-    needs_.inputs = {from};
-    needs_.output = to;
+        bytes_(from.bytes() + from.in(to).bytes()),
+        forward_(onednn, memory_desc(from), memory_desc(from.in(to))) {
+    needs_.inputs = {from_};
+    needs_.output = to_;
     needs_.scratch_bytes = forward_.scratchpad_bytes();
     if (!gradient) return;
-    backward_.emplace(onednn, memory_desc(desc.shape, desc.type, to), memory_desc(desc.shape, desc.type, from));
+    backward_.emplace(onednn, memory_desc(from.in(to)), memory_desc(from));
     needs_.scratch_bytes = std::max(needs_.scratch_bytes, backward_->scratchpad_bytes());
   }
 
@@ -47,19 +47,19 @@ class ReorderKernel final : public Kernel {
   }
 
  private:
-  [[nodiscard]] OperationReport report(std::string operation, const std::string& implementation, Layout from,
-                                       Layout to) const {
+  [[nodiscard]] OperationReport report(std::string operation, const std::string& implementation, Format from,
+                                       Format to) const {
     OperationReport report;
     report.operation = std::move(operation);
     report.implementation = implementation;
-    report.layout = fmt::format("{} → {}", layout_name(from), layout_name(to));
-    report.bytes = 2.0 * static_cast<double>(bytes_);
+    report.layout = fmt::format("{} → {}", format_name(from), format_name(to));
+    report.bytes = static_cast<double>(bytes_);
     return report;
   }
 
   Onednn onednn_;
-  Layout from_;
-  Layout to_;
+  Format from_;
+  Format to_;
   std::size_t bytes_;
   KernelNeeds needs_;
   Reorder forward_;
@@ -68,9 +68,8 @@ class ReorderKernel final : public Kernel {
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_reorder(const TensorDesc& desc, Layout from, Layout to, bool gradient,
-                                     const Onednn& onednn) {
-  return std::make_unique<ReorderKernel>(desc, from, to, gradient, onednn);
+std::unique_ptr<Kernel> make_reorder(const TensorDesc& from, Format to, bool gradient, const Onednn& onednn) {
+  return std::make_unique<ReorderKernel>(from, to, gradient, onednn);
 }
 
 }  // namespace descent

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <type_traits>
 
 namespace descent {
 
@@ -44,9 +45,16 @@ DESCENT_CLONES double squared_deviations_of(const float* values, std::int64_t co
   return sum;
 }
 
-DESCENT_CLONES void subtract(const float* values, const float* minus, float* difference, std::int64_t count) {
+template <class Element>
+DESCENT_CLONES void subtract(const Element* values, const Element* minus, float* difference,
+                             std::int64_t count) {
 #pragma omp simd
-  for (std::int64_t i = 0; i < count; ++i) difference[i] = values[i] - minus[i];
+  for (std::int64_t i = 0; i < count; ++i) difference[i] = to_f32(values[i]) - to_f32(minus[i]);
+}
+
+DESCENT_CLONES void convert(const Bf16* values, float* converted, std::int64_t count) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) converted[i] = to_f32(values[i]);
 }
 
 DESCENT_CLONES void find_bins(const float* values, std::int32_t* bins, std::int64_t count) {
@@ -106,24 +114,26 @@ void join(Summary& summary, const Summary& more) {
   for (std::size_t bin = 0; bin < Summary::bins; ++bin) summary.histogram[bin] += more.histogram[bin];
 }
 
-}  // namespace
-
-Summary summarise(const CpuContext& context, const float* values, const float* minus, std::int64_t count,
-                  bool histogram) {
+template <class Element>
+Summary summarise_any(const CpuContext& context, const Element* values, const Element* minus,
+                      std::int64_t count, bool histogram) {
   const std::int64_t chunks = (count + chunk - 1) / chunk;
   const std::int64_t used = std::min(parts, chunks);
   std::array<Summary, static_cast<std::size_t>(parts)> summaries{};
   const auto summarise_part = [&](std::int64_t part) {
     Summary& summary = summaries[static_cast<std::size_t>(part)];
-    std::array<float, static_cast<std::size_t>(chunk)> difference;
+    std::array<float, static_cast<std::size_t>(chunk)> buffer;
     Bins bins;
     PairCounts pairs{};
     for (std::int64_t at = chunks * part / used; at < chunks * (part + 1) / used; ++at) {
-      const float* from = values + at * chunk;
       const std::int64_t length = std::min(chunk, count - at * chunk);
+      const float* from = buffer.data();
       if (minus != nullptr) {
-        subtract(from, minus + at * chunk, difference.data(), length);
-        from = difference.data();
+        subtract(values + at * chunk, minus + at * chunk, buffer.data(), length);
+      } else if constexpr (std::is_same_v<Element, float>) {
+        from = values + at * chunk;
+      } else {
+        convert(values + at * chunk, buffer.data(), length);
       }
       join(summary, of_chunk(from, length));
       if (!histogram) continue;
@@ -138,6 +148,18 @@ Summary summarise(const CpuContext& context, const float* values, const float* m
   Summary whole;
   for (const Summary& summary : summaries) join(whole, summary);
   return whole;
+}
+
+}  // namespace
+
+Summary summarise(const CpuContext& context, const float* values, const float* minus, std::int64_t count,
+                  bool histogram) {
+  return summarise_any(context, values, minus, count, histogram);
+}
+
+Summary summarise(const CpuContext& context, const Bf16* values, const Bf16* minus, std::int64_t count,
+                  bool histogram) {
+  return summarise_any(context, values, minus, count, histogram);
 }
 
 }  // namespace descent

@@ -4,10 +4,12 @@
 #include "descent/network.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <limits>
 
 namespace descent {
 
@@ -16,7 +18,15 @@ namespace {
 // What a step by rule costs, in place of seconds: any reorder is dearer than any choice of implementation.
 constexpr double rule_reorder_cost = 1000;
 
-// Shortest of a few runs after one warm-up; long ones are run less often.
+// How often a thread of this process has had to make room for another process.
+long preemptions() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_nivcsw;
+}
+
+// Shortest of some runs after one warm-up. Whatever else the machine does only adds to a time: runs go on until
+// three that nobody interrupted agree, or until the budget is spent, which is larger for interrupted ones.
 double time_runs(const std::function<void()>& run) {
   using Clock = std::chrono::steady_clock;
   const auto once = [&] {
@@ -24,18 +34,32 @@ double time_runs(const std::function<void()>& run) {
     run();
     return std::chrono::duration<double>(Clock::now() - begin).count();
   };
-  constexpr int most_runs = 7;
-  constexpr double budget = 0.03;  // seconds
-  const double first = once();
-  if (first > 10 * budget) return first;  // hopeless: no second try
-  double best = 1e30;
+  constexpr double budget = 0.1;  // seconds
+  constexpr double disturbed_budget = 0.4;
+  constexpr double alike = 1.05;
+  constexpr std::size_t agreeing = 3;
+  double shortest = once();
+  std::array<double, agreeing> undisturbed{};
+  undisturbed.fill(std::numeric_limits<double>::infinity());
   double spent = 0;
-  for (int i = 0; i < most_runs && (i < 2 || spent < budget); ++i) {
+  double disturbed = 0;
+  const auto goes_on = [&](std::size_t runs) {
+    if (spent > budget || disturbed > disturbed_budget) return false;
+    return runs < 2 * agreeing || undisturbed.back() > alike * undisturbed.front();
+  };
+  for (std::size_t runs = 0; goes_on(runs); ++runs) {
+    const long before = preemptions();
     const double seconds = once();
-    best = std::min(best, seconds);
+    shortest = std::min(shortest, seconds);
+    if (preemptions() != before) {
+      disturbed += seconds;
+      continue;
+    }
     spent += seconds;
+    undisturbed.back() = std::min(undisturbed.back(), seconds);
+    std::sort(undisturbed.begin(), undisturbed.end());
   }
-  return best;
+  return shortest;
 }
 
 std::string describe(const Shape& shape) {
@@ -45,20 +69,32 @@ std::string describe(const Shape& shape) {
   return text;
 }
 
+// What a primitive for inference does besides the convolution.
+std::string after_key(const ConvProblem& problem) {
+  if (!problem.inference) return {};
+  std::string text = problem.adds ? " inference add" : " inference";
+  if (!problem.activation) return text;
+  text += problem.activation->leak == 0 ? " relu" : " leaky relu";
+  if (problem.activation->sub != 0) text += " sub";
+  if (problem.activation->maxv) text += " max";
+  return text;
+}
+
 std::string conv_key(const ConvProblem& problem, Direction direction) {
   const Conv& op = problem.op;
   return fmt::format("conv {} {} {} to {} kernel {}x{} stride {}x{} padding {}x{} dilation {}x{} groups {}{}",
                      direction_name(direction), name(problem.type), describe(problem.source),
                      describe(problem.destination), op.kernel.height, op.kernel.width, op.stride.height,
                      op.stride.width, op.padding.height, op.padding.width, op.dilation.height,
-                     op.dilation.width, op.groups, op.bias ? " bias" : "");
+                     op.dilation.width, op.groups, op.bias ? " bias" : "") +
+         after_key(problem);
 }
 
 // Pairs of inner layouts worth trying, best first by rule.
 std::vector<ConvChoice> conv_candidates(const ConvProblem& problem) {
   std::vector<ConvChoice> candidates;
   for (const Layout layout : fitting_layouts(problem.destination)) {
-    if (layout == n16chw) continue;  // unknown to the library's convolutions
+    if (has_pictures_innermost(layout)) continue;  // unknown to the library's convolutions
     if (layout_fits(problem.source, layout)) {
       candidates.push_back({layout, layout});
     } else if (layout == nchw16c || layout == nchw8c) {
@@ -68,33 +104,40 @@ std::vector<ConvChoice> conv_candidates(const ConvProblem& problem) {
   return candidates;
 }
 
-double time_conv(const Onednn& onednn, const ConvProblem& problem, ConvPart& part) {
-  const auto bytes = [](const Shape& shape) {
-    return static_cast<std::size_t>(shape.elements()) * sizeof(float);
-  };
-  AlignedBytes source(bytes(problem.source));
-  AlignedBytes destination(bytes(problem.destination));
-  AlignedBytes weights(bytes(problem.weights()));
+// What the library describes and then cannot make is never chosen.
+double time_conv(const Onednn& onednn, const ConvProblem& problem, Direction direction,
+                 const ConvChoice& choice) {
+  constexpr double never = 1e9;
+  std::optional<ConvPart> made = ConvPart::make(onednn, problem, direction, choice);
+  if (!made) return never;
+  ConvPart& part = *made;
+  const auto bytes = [](const Shape& shape, DType type) { return TensorDesc{type, shape}.bytes(); };
+  AlignedBytes source(bytes(problem.source, problem.type));
+  AlignedBytes destination(bytes(problem.destination, problem.type));
+  AlignedBytes weights(bytes(problem.weights(), DType::f32));
   AlignedBytes bias(static_cast<std::size_t>(problem.op.out) * sizeof(float));
+  AlignedBytes residual(problem.adds ? bytes(problem.destination, problem.type) : 0);
   AlignedBytes inner(part.inner_bytes());
   AlignedBytes scratchpad(part.scratchpad_bytes());
-  part.bind({source.data(), destination.data(), weights.data(), bias.data(), inner.data(), scratchpad.data()});
+  part.bind({source.data(), destination.data(), weights.data(), bias.data(), inner.data(), scratchpad.data(),
+             residual.data()});
+  part.derive(onednn);
   return time_runs([&] {
-    part.derive(onednn);
+    if (!problem.inference) part.derive(onednn);
     part.run(onednn);
   });
 }
 
 }  // namespace
 
-double Tuner::reorder_seconds(const Shape& batched, DType type, Layout from, Layout to) {
-  if (same_order_in(batched, from, to)) return 0;
+double Tuner::reorder_seconds(const TensorDesc& from, Format to) {
+  if (same_bytes_in(from, to)) return 0;
   if (measurements_ == nullptr) return rule_reorder_cost;
   const std::string key =
-      fmt::format("reorder {} {} {} to {}", name(type), describe(batched), layout_name(from), layout_name(to));
+      fmt::format("reorder {} {} to {}", describe(from.shape), format_name(from.format()), format_name(to));
   return measurements_->seconds(key, [&] {
-    const auto from_desc = memory_desc(batched, type, from);
-    const auto to_desc = memory_desc(batched, type, to);
+    const auto from_desc = memory_desc(from);
+    const auto to_desc = memory_desc(from.in(to));
     Reorder reorder(onednn_, from_desc, to_desc);
     AlignedBytes source(from_desc.get_size());
     AlignedBytes destination(to_desc.get_size());
@@ -104,27 +147,68 @@ double Tuner::reorder_seconds(const Shape& batched, DType type, Layout from, Lay
   });
 }
 
+bool Tuner::offers(const std::string& key, const std::function<bool()>& make) {
+  if (measurements_ == nullptr) return make();
+  const auto list = [&] { return make() ? std::vector<std::string>{"library"} : std::vector<std::string>{}; };
+  return !measurements_->names(key, list).empty();
+}
+
+std::vector<std::string> Tuner::implementations(const std::string& key, const ConvProblem& problem,
+                                                Direction direction, ConvChoice choice) {
+  constexpr int most_implementations = 4;  // of the library's list, for one pair of layouts
+  const auto list = [&] {
+    std::vector<std::string> names;
+    for (choice.implementation = 0; choice.implementation < most_implementations; ++choice.implementation) {
+      names.push_back(ConvPart::implementation_of(onednn_, problem, direction, choice).value_or(""));
+      if (measurements_ == nullptr && !names.back().empty()) break;  // no other is asked for
+    }
+    return names;
+  };
+  return measurements_ == nullptr ? list() : measurements_->names(key, list);
+}
+
 const std::vector<Tuner::Timed>& Tuner::conv_times(const ConvProblem& problem, Direction direction) {
   const std::string key = conv_key(problem, direction);
   const auto [entry, inserted] = conv_times_.try_emplace(key);
   std::vector<Timed>& times = entry->second;
   if (!inserted) return times;
-  constexpr int most_implementations = 4;  // of the library's list, for one pair of layouts
   for (ConvChoice choice : conv_candidates(problem)) {
-    for (; choice.implementation < most_implementations; ++choice.implementation) {
-      auto part = ConvPart::make(onednn_, problem, direction, choice);
-      if (!part) continue;
+    const std::string pair =
+        fmt::format("{} {} to {}", key, layout_name(choice.source), layout_name(choice.destination));
+    bool has_wide = false;
+    for (const std::string& implementation : implementations(pair, problem, direction, choice)) {
+      const int rank = choice.implementation++;
+      if (implementation.empty()) continue;
+      // Narrower code of the same kind wins by a disturbed measurement at most.
+      const auto has = [&](std::string_view set) { return implementation.find(set) != std::string::npos; };
+      if (problem.inference && has_wide && has("avx2")) continue;
+      has_wide = has_wide || has("avx512");
+      const ConvChoice one{choice.source, choice.destination, rank};
       auto seconds = static_cast<double>(times.size());
       if (measurements_ != nullptr) {
-        const std::string full = fmt::format("{} {} to {} {}", key, layout_name(choice.source),
-                                             layout_name(choice.destination), part->implementation());
-        seconds = measurements_->seconds(full, [&] { return time_conv(onednn_, problem, *part); });
+        seconds = measurements_->seconds(fmt::format("{} {}", pair, implementation),
+                                         [&] { return time_conv(onednn_, problem, direction, one); });
       }
-      times.push_back({choice, seconds});
+      times.push_back({one, seconds});
       if (measurements_ == nullptr) break;  // by rule: the library's own first choice
     }
   }
   return times;
+}
+
+std::vector<Tuner::BestConv> Tuner::inference_convs(const ConvProblem& problem) {
+  std::vector<BestConv> found;
+  for (const Timed& timed : conv_times(problem, Direction::forward)) {
+    const auto same = std::find_if(found.begin(), found.end(), [&](const BestConv& other) {
+      return other.choice.source == timed.choice.source && other.choice.destination == timed.choice.destination;
+    });
+    if (same == found.end()) {
+      found.push_back({timed.choice, timed.seconds});
+    } else if (timed.seconds < same->seconds) {
+      *same = {timed.choice, timed.seconds};
+    }
+  }
+  return found;
 }
 
 std::optional<Tuner::BestConv> Tuner::best_conv(const ConvProblem& problem, Direction direction, Layout source,
@@ -135,8 +219,8 @@ std::optional<Tuner::BestConv> Tuner::best_conv(const ConvProblem& problem, Dire
   for (const Timed& timed : conv_times(problem, direction)) {
     double seconds = timed.seconds;
     const auto through = [&](const Shape& shape, bool inwards, Layout outer, Layout inner) {
-      seconds += inwards ? reorder_seconds(shape, problem.type, outer, inner)
-                         : reorder_seconds(shape, problem.type, inner, outer);
+      const TensorDesc from{problem.type, shape, inwards ? outer : inner};
+      seconds += reorder_seconds(from, {problem.type, inwards ? inner : outer});
     };
     through(problem.source, reads_source, source, timed.choice.source);
     through(problem.destination, reads_destination, destination, timed.choice.destination);

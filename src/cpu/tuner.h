@@ -18,8 +18,8 @@ class Tuner {
   // Without measurements every candidate costs what its place in the list of candidates says.
   Tuner(const Onednn& onednn, Measurements* measurements) : onednn_(onednn), measurements_(measurements) {}
 
-  // Seconds of copying a tensor from one layout to the other; 0 if they are the same order.
-  double reorder_seconds(const Shape& batched, DType type, Layout from, Layout to);
+  // Seconds of copying a tensor from its format to the other; 0 if the bytes are the same.
+  double reorder_seconds(const TensorDesc& from, Format to);
 
   // The fastest way to compute a direction between two outer layouts, private reorders counted.
   // Nothing if the library has only reference code for it.
@@ -30,10 +30,17 @@ class Tuner {
   std::optional<BestConv> best_conv(const ConvProblem& problem, Direction direction, Layout source,
                                     Layout destination);
 
+  // The fastest way for each pair of layouts, without private reorders.
+  std::vector<BestConv> inference_convs(const ConvProblem& problem);
+
   // Seconds of one forward and, when training, one backward of a kernel made by `make`, on memory of its own.
   double kernel_seconds(const std::string& key, const KernelRequest& request,
                         const std::function<std::unique_ptr<Kernel>()>& make);
 
+  // Whether the library has a kernel called `key`: `make` gives one.
+  bool offers(const std::string& key, const std::function<bool()>& make);
+
+  [[nodiscard]] bool measures() const { return measurements_ != nullptr; }
   void finish() {
     if (measurements_ != nullptr) measurements_->save();
   }
@@ -43,6 +50,9 @@ class Tuner {
     ConvChoice choice;
     double seconds = 0;
   };
+  // The library's implementations by rank; empty names for those that it lacks or that are reference code.
+  std::vector<std::string> implementations(const std::string& key, const ConvProblem& problem,
+                                           Direction direction, ConvChoice choice);
   const std::vector<Timed>& conv_times(const ConvProblem& problem, Direction direction);
 
   Onednn onednn_;

@@ -17,9 +17,12 @@ bool is_bias(const ParameterEntry& entry) {
   return entry.name.ends_with(".bias");
 }
 
+// Of draws: starting the first team of threads takes longer than fewer.
+constexpr std::int64_t worth_a_team = 1 << 16;
+
 void fill_uniform(std::span<float> values, const RandomKey& key, double bound) {
   const auto count = static_cast<std::int64_t>(values.size());
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (count >= worth_a_team)
   for (std::int64_t i = 0; i < count; ++i) {
     const auto position = static_cast<std::uint64_t>(i);
     const double draw = uniform(random_bits(key, position)[0]);
@@ -29,7 +32,7 @@ void fill_uniform(std::span<float> values, const RandomKey& key, double bound) {
 
 void fill_normal(std::span<float> values, const RandomKey& key, double deviation) {
   const auto count = static_cast<std::int64_t>(values.size());
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (count >= worth_a_team)
   for (std::int64_t i = 0; i < count; ++i) {
     const auto position = static_cast<std::uint64_t>(i);
     values[position] = static_cast<float>(normal_pair(key, position)[0] * deviation);

@@ -1,7 +1,7 @@
 // Turns units into nodes with slots, and slots into ranges of one arena.
 //
 // Every value has one slot for itself and, when training, one for its gradient, both in its producer's
-// layout. A reader that wants another layout gets a reorder node before it. A value with several readers
+// format. A reader that wants another format gets a reorder node before it. A value with several readers
 // gets a gradient-sum node behind its producer, so that every kernel assigns and none adds.
 
 #include "plan/arena.h"
@@ -44,7 +44,10 @@ class Assembler {
         units_(std::make_shared<std::vector<Unit>>(partition(*planned_, factory, request))),
         input_shape_(network.input) {
     count_readers();
-    for (const Unit& unit : *units_) requests_.push_back(kernel_request(unit));
+    for (std::size_t i = 0; i < units_->size(); ++i) {
+      requests_.push_back(kernel_request((*units_)[i]));
+      requests_.back().mean_is_removed = training_ && feeds_norm(i);
+    }
     values_.resize(planned_->layers.size() + 2);
   }
 
@@ -56,6 +59,7 @@ class Assembler {
       add_unit(request);
       if (request.unit.output == planned_->output()) add_output_port();
     }
+    find_direct_input();
     plan_memory();
     assembly_.planned = planned_;
     assembly_.units = units_;
@@ -83,8 +87,10 @@ class Assembler {
     return training_ && !request_.loss && value == planned_->output();
   }
 
+  [[nodiscard]] Format port_format() const { return {factory_.port_type(), Layout::plain}; }
+
   [[nodiscard]] TensorDesc desc_of(ValueId value) const {
-    const DType type = factory_.activation_type(request_);
+    const DType type = factory_.port_type();
     if (value == 0) return {type, input_shape_.with_batch(request_.batch)};
     const bool targets = request_.loss && value == planned_->targets();
     const Layer& layer = planned_->layers[targets ? planned_->layers.size() - 1 : value - 1];
@@ -109,15 +115,23 @@ class Assembler {
     return request;
   }
 
+  // Units are in the order of their layers: who alone reads a value may be anywhere behind its producer.
+  [[nodiscard]] bool feeds_norm(std::size_t index) const {
+    const ValueId value = (*units_)[index].output;
+    if (readers_[value] != 1 || value == planned_->output()) return false;
+    return std::any_of(units_->begin(), units_->end(), [&](const Unit& unit) {
+      return unit.inputs.front() == value && std::holds_alternative<BatchNorm>(unit.first().op);
+    });
+  }
+
   SlotId add_slot(const TensorDesc& desc) {
     assembly_.slots.push_back({desc});
     shared_.grow_to(assembly_.slots.size());
     return assembly_.slots.size() - 1;
   }
 
-  Value& add_value(ValueId id, Layout layout) {
-    TensorDesc desc = desc_of(id);
-    desc.layout = layout;
+  Value& add_value(ValueId id, Format format) {
+    const TensorDesc desc = desc_of(id).in(format);
     Value& value = values_[id];
     value.slot = add_slot(desc);
     if (wants_gradient(id)) value.gradient = add_slot(desc);
@@ -125,7 +139,7 @@ class Assembler {
   }
 
   void add_source(ValueId id, Port port) {
-    const Value& value = add_value(id, Layout::plain);
+    const Value& value = add_value(id, port_format());
     assembly_.ports[port] = value.slot;
     if (port == Port::input && value.gradient) assembly_.ports[Port::input_gradient] = *value.gradient;
     branch_gradients(id);
@@ -159,22 +173,21 @@ class Assembler {
     std::optional<SlotId> gradient;
   };
 
-  // The value in the layout that a reader wants, through a reorder if need be.
-  Reading read_value(ValueId id, Layout wanted, bool with_gradient, const std::string& reader) {
+  // The value in the format that a reader wants, through a reorder if need be.
+  Reading read_value(ValueId id, Format wanted, bool with_gradient, const std::string& reader) {
     Value& value = values_[id];
     std::optional<SlotId> branch;
     if (with_gradient) branch = value.branches.at(value.branches_taken++);
-    TensorDesc desc = assembly_.slots[value.slot].desc;
-    if (factory_.same_order(desc, desc.layout, wanted)) return {value.slot, branch};
+    const TensorDesc desc = assembly_.slots[value.slot].desc;
+    if (factory_.same_bytes(desc, wanted)) return {value.slot, branch};
 
     Node node;
     node.name = reader;
-    node.kernel = factory_.prepare_reorder(desc, desc.layout, wanted, with_gradient);
+    node.kernel = factory_.prepare_reorder(desc, wanted, with_gradient);
     node.inputs = {value.slot};
     node.input_gradients = {branch};
-    desc.layout = wanted;
-    node.output = add_slot(desc);
-    if (with_gradient) node.output_gradient = add_slot(desc);
+    node.output = add_slot(desc.in(wanted));
+    if (with_gradient) node.output_gradient = add_slot(desc.in(wanted));
     const Reading reading{node.output, node.output_gradient};
     add_node(std::move(node));
     return reading;
@@ -208,18 +221,41 @@ class Assembler {
         if (gradient) shared_.join(*gradient, *node.output_gradient);
       }
     }
+    if (needs.gradients_are_one) {
+      const auto& first = node.input_gradients.front();
+      for (const auto& gradient : node.input_gradients) {
+        if (first && gradient) shared_.join(*gradient, *first);
+      }
+    }
     add_node(std::move(node));
     if (!is_loss) branch_gradients(unit.output);
   }
 
   void add_output_port() {
     const ValueId id = planned_->output();
-    const Reading reading = read_value(id, Layout::plain, caller_gives_gradient(id), "output");
+    const Reading reading = read_value(id, port_format(), caller_gives_gradient(id), "output");
     assembly_.ports[Port::output] = reading.slot;
     if (reading.gradient) assembly_.ports[Port::output_gradient] = *reading.gradient;
   }
 
   void add_node(Node node) { assembly_.nodes.push_back(std::move(node)); }
+
+  // Where a reorder is the only reader of the input, pictures can be loaded as it would write them.
+  void find_direct_input() {
+    const SlotId input = assembly_.ports.at(Port::input);
+    if (assembly_.slots[input].desc.shape.rank() != 4 || wants_gradient(0)) return;
+    std::vector<std::size_t> found;
+    for (std::size_t i = 0; i < assembly_.nodes.size(); ++i) {
+      const Node& node = assembly_.nodes[i];
+      if (std::find(node.inputs.begin(), node.inputs.end(), input) != node.inputs.end()) found.push_back(i);
+    }
+    const auto& ports = assembly_.ports;
+    const bool is_output = ports.contains(Port::output) && ports.at(Port::output) == input;
+    if (found.size() != 1 || is_output || !assembly_.nodes[found.front()].layers.empty()) return;
+    const TensorDesc wanted = assembly_.slots[assembly_.nodes[found.front()].output].desc;
+    if (!factory_.loads_into(wanted)) return;
+    assembly_.direct_input = DirectInput{found.front(), factory_.prepare_reorder(wanted, port_format(), false)};
+  }
 
   void plan_memory() {
     const std::size_t nodes = assembly_.nodes.size();
@@ -263,6 +299,12 @@ class Assembler {
       touch(slot, end);
     }
 
+    if (assembly_.direct_input) {  // the last forward may be run again
+      const SlotId slot = assembly_.nodes[assembly_.direct_input->reorder].output;
+      touch(slot, 0);
+      touch(slot, end);
+      scratch = std::max(scratch, assembly_.direct_input->back->needs().scratch_bytes);
+    }
     lifetimes.push_back({scratch, 0, end});
     std::vector<SlotId> roots;
     for (SlotId slot = 0; slot < slots; ++slot) {

@@ -76,6 +76,11 @@ void AssembledPlan::bind(Buffer& workspace) {
   }
   workspace_ = static_cast<std::byte*>(workspace.data());
   for (Node& node : assembly_.nodes) node.kernel->bind(binding_of(node));
+  loaded_directly_ = false;
+  if (!assembly_.direct_input) return;
+  Binding binding = binding_of(assembly_.nodes[assembly_.direct_input->reorder]);
+  std::swap(binding.inputs.front(), binding.output);
+  assembly_.direct_input->back->bind(binding);
 }
 
 void AssembledPlan::require_bound() const {
@@ -83,6 +88,18 @@ void AssembledPlan::require_bound() const {
 }
 
 Tensor AssembledPlan::port(Port which) const {
+  if (which == Port::input) settle_input();
+  return tensor_of(which);
+}
+
+// Who asks for the input may read it, or write it: the plain one counts from now on.
+void AssembledPlan::settle_input() const {
+  if (!std::exchange(loaded_directly_, false)) return;
+  factory_->enter();
+  assembly_.direct_input->back->forward({});
+}
+
+Tensor AssembledPlan::tensor_of(Port which) const {
   require_bound();
   const auto found = assembly_.ports.find(which);
   if (found == assembly_.ports.end()) throw Error("this plan was prepared without that port", Fault::failure);
@@ -95,10 +112,15 @@ void AssembledPlan::load(const PictureSource& source, std::span<const std::uint3
                     std::to_string(indices.size()),
                 Fault::failure);
   }
-  const Tensor input = port(Port::input);
+  Tensor input = tensor_of(Port::input);
+  if (assembly_.direct_input) {
+    const SlotId slot = assembly_.nodes[assembly_.direct_input->reorder].output;
+    input = {assembly_.slots[slot].desc, address(slot)};
+  }
   const std::optional<Tensor> targets = request_.loss ? std::optional(port(Port::targets)) : std::nullopt;
   observation_->time_load(*device_,
                           [&] { factory_->load(source, indices, input, targets ? &*targets : nullptr); });
+  loaded_directly_ = assembly_.direct_input.has_value();
 }
 
 void AssembledPlan::write(Port which, std::span<const float> values) {
@@ -132,7 +154,9 @@ void AssembledPlan::forward(const StepContext& context) {
   factory_->enter();
   refresh_if_stale();
   if (observation_->idle()) {
-    for (Node& node : assembly_.nodes) node.kernel->forward(context);
+    for (std::size_t i = 0; i < assembly_.nodes.size(); ++i) {
+      if (!is_passed_over(i)) assembly_.nodes[i].kernel->forward(context);
+    }
   } else {
     observe_forward(context);
   }
@@ -170,6 +194,7 @@ void AssembledPlan::summarise(SlotId slot, bool histogram, Summary& result) {
 void AssembledPlan::observe_forward(const StepContext& context) {
   for (std::size_t i = 0; i < assembly_.nodes.size(); ++i) {
     const Node& node = assembly_.nodes[i];
+    if (is_passed_over(i)) continue;
     observation_->time(*device_, i, Observation::Direction::forward, [&] { node.kernel->forward(context); });
     if (Summary* output = observation_->output_of(i)) summarise(node.output, true, *output);
   }
@@ -194,7 +219,9 @@ std::optional<std::string> AssembledPlan::first_nonfinite_layer(const StepContex
   factory_->enter();
   refresh_if_stale();
   std::vector<float> values;
-  for (Node& node : assembly_.nodes) {
+  for (std::size_t i = 0; i < assembly_.nodes.size(); ++i) {
+    const Node& node = assembly_.nodes[i];
+    if (is_passed_over(i)) continue;
     node.kernel->forward(context);
     const TensorDesc& desc = assembly_.slots[node.output].desc;
     values.resize(static_cast<std::size_t>(desc.shape.elements()));
@@ -219,6 +246,7 @@ std::vector<OperationReport> AssembledPlan::explain(int runs) {
   }
   for (int run = 0; run < runs; ++run) {
     for (std::size_t i = 0; i < count; ++i) {
+      if (is_passed_over(i)) continue;
       Kernel& kernel = *assembly_.nodes[i].kernel;
       forward_seconds[i] = std::min(forward_seconds[i], seconds_of(*device_, [&] { kernel.forward({}); }));
     }
@@ -234,7 +262,8 @@ std::vector<OperationReport> AssembledPlan::explain(int runs) {
   }
   for (std::size_t i = 0; i < count; ++i) {
     OperationReport report = assembly_.nodes[i].kernel->report_forward();
-    if (report.operation.empty()) continue;  // no work: flatten, gradient sums going forward
+    if (report.operation.empty() || is_passed_over(i))
+      continue;  // no work: flatten, gradient sums going forward
     report.layer = assembly_.nodes[i].name;
     report.seconds = forward_seconds[i];
     reports.push_back(std::move(report));

@@ -33,12 +33,19 @@ struct Node {
   std::size_t saved_offset = 0;  // in the arena; meaningful if the kernel saves anything
 };
 
+// Pictures written straight into the format in which the network's first reader wants them.
+struct DirectInput {
+  std::size_t reorder = 0;       // the node that is then passed over
+  std::unique_ptr<Kernel> back;  // from that node's output to the port
+};
+
 struct Assembly {
   std::shared_ptr<const PlannedLayers> planned;  // nodes' units point into it
   std::shared_ptr<const std::vector<Unit>> units;
   std::vector<Slot> slots;
   std::vector<Node> nodes;  // forward order; backward is the reverse
   std::map<Plan::Port, SlotId> ports;
+  std::optional<DirectInput> direct_input;
   std::size_t scratch_offset = 0;
   std::size_t workspace_bytes = 0;
 };
@@ -72,6 +79,13 @@ class AssembledPlan final : public Plan {
  private:
   [[nodiscard]] void* address(SlotId slot) const;
   [[nodiscard]] Binding binding_of(const Node& node) const;
+  // Tensor of a port, whatever has been loaded.
+  [[nodiscard]] Tensor tensor_of(Port which) const;
+  // Pictures were loaded past this node.
+  [[nodiscard]] bool is_passed_over(std::size_t node) const {
+    return loaded_directly_ && node == assembly_.direct_input->reorder;
+  }
+  void settle_input() const;
   void refresh_if_stale();
   void require_bound() const;
   void observe_forward(const StepContext& context);
@@ -84,8 +98,9 @@ class AssembledPlan final : public Plan {
   ParameterStore* store_;
   Assembly assembly_;
   std::byte* workspace_ = nullptr;
-  std::uint64_t seen_version_ = 0;  // of the store, when kernels last derived from it
-  std::vector<float> loss_rows_;    // host copy, allocated once
+  std::uint64_t seen_version_ = 0;        // of the store, when kernels last derived from it
+  std::vector<float> loss_rows_;          // host copy, allocated once
+  mutable bool loaded_directly_ = false;  // the input's port holds nothing yet
   std::unique_ptr<Observation> observation_;
 };
 

@@ -29,8 +29,8 @@ struct Unit {
 
 // What a kernel wants; read once, by the planner.
 struct KernelNeeds {
-  std::vector<Layout> inputs;     // wanted layout of each input and of its gradient
-  Layout output = Layout::plain;  // layout in which it writes its output and reads its gradient
+  std::vector<Format> inputs;     // wanted format of each input and of its gradient
+  Format output;                  // in which it writes its output and reads its gradient
   std::size_t saved_bytes = 0;    // kept from forward to backward
   std::size_t scratch_bytes = 0;  // within one call
   bool backward_reads_inputs = false;
@@ -39,6 +39,7 @@ struct KernelNeeds {
   // may ask for it only where KernelRequest::input_is_free.
   bool output_is_input = false;
   bool gradient_is_shared = false;  // input gradients share the output gradient's memory: no work backward
+  bool gradients_are_one = false;   // input gradients share one memory, which backward writes once
 };
 
 // Addresses, given once. A pointer is null where the request has no such thing.
@@ -78,10 +79,13 @@ class Kernel {
 struct KernelRequest {
   const Unit& unit;
   const PlanRequest& plan;
-  std::vector<TensorDesc> inputs;  // with batch, layout plain; the device decides layouts
+  std::vector<TensorDesc> inputs;  // with batch, in the ports' format; the device decides formats
   TensorDesc output;
   std::vector<bool> input_gradients;  // which inputs' gradients are wanted
   bool input_is_free = false;         // nobody else reads input 0, forward or backward
+  // Batch normalisation over the batch alone reads the output: it takes away what a bias adds, whose gradient
+  // is therefore zero.
+  bool mean_is_removed = false;
 };
 
 // The device's side of assemble().
@@ -95,21 +99,24 @@ class KernelFactory {
   [[nodiscard]] virtual std::size_t claim(std::span<const Layer* const> run,
                                           const PlanRequest& request) const = 0;
   [[nodiscard]] virtual std::unique_ptr<Kernel> prepare(const KernelRequest& request) = 0;
-  // Called once, before prepare(), with all units: the moment to choose layouts for the whole network.
+  // Called once, before prepare(), with all units, which stay where they are until the last is prepared: the
+  // moment to choose formats for the whole network.
   virtual void consider(std::span<const KernelRequest> requests) = 0;
 
-  // Element type of activations under this request.
-  [[nodiscard]] virtual DType activation_type(const PlanRequest& request) const = 0;
-  // True if both layouts put the elements of `desc` in the same order.
-  [[nodiscard]] virtual bool same_order(const TensorDesc& desc, Layout a, Layout b) const = 0;
-  // Forward copies the value from one layout to the other, backward its gradient back.
-  [[nodiscard]] virtual std::unique_ptr<Kernel> prepare_reorder(const TensorDesc& desc, Layout from, Layout to,
+  // Element type of what a host reads and writes (Plan::Port), always plain.
+  [[nodiscard]] virtual DType port_type() const = 0;
+  // True if the value's bytes are the same in both formats.
+  [[nodiscard]] virtual bool same_bytes(const TensorDesc& desc, Format other) const = 0;
+  // Forward copies the value from its format to the other, backward its gradient back.
+  [[nodiscard]] virtual std::unique_ptr<Kernel> prepare_reorder(const TensorDesc& from, Format to,
                                                                 bool gradient) = 0;
   // Forward does nothing (outputs share the input's memory); backward: the input's gradient is the sum of
   // the `branches` gradients, which Binding::input_gradients lists; their sum goes to output_gradient.
   [[nodiscard]] virtual std::unique_ptr<Kernel> prepare_gradient_sum(const TensorDesc& desc,
                                                                      std::size_t branches) = 0;
-  // Gathers and normalises pictures into `input` (plain), and writes indicator rows of labels.
+  // True if load() can write pictures in this format, too.
+  [[nodiscard]] virtual bool loads_into(const TensorDesc& input) const = 0;
+  // Gathers and normalises pictures into `input`, and writes indicator rows of labels (plain).
   virtual void load(const PictureSource& source, std::span<const std::uint32_t> indices, const Tensor& input,
                     const Tensor* targets) = 0;
 };

@@ -8,11 +8,12 @@
 namespace descent {
 
 PhaseMetrics evaluate(const Network& network, ParameterStore& store, const PictureSet& pictures,
-                      std::int64_t batch_size) {
+                      std::int64_t batch_size, DType precision) {
   check_pictures(network, pictures, "pictures to evaluate");
   if (batch_size <= 0) throw Error("the batch size must be at least 1");
   PlanRequest request;
   request.loss = true;
+  request.precision = precision;
   Buffer workspace;  // outlives the plans
   const PhasePlans plans(network, store, pictures, batch_size, request);
   workspace = store.device().allocate(plans.workspace_bytes());

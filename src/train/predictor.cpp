@@ -10,30 +10,26 @@ namespace descent {
 
 namespace {
 
-std::vector<float> softmax(std::span<const float> logits) {
+void softmax(std::span<const float> logits, std::span<float> shares) {
   const double largest = *std::ranges::max_element(logits);
-  std::vector<double> powers(logits.size());
+  const auto power = [largest](float logit) { return std::exp(static_cast<double>(logit) - largest); };
   double sum = 0;
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    powers[i] = std::exp(static_cast<double>(logits[i]) - largest);
-    sum += powers[i];
-  }
-  std::vector<float> shares(logits.size());
-  std::ranges::transform(powers, shares.begin(),
-                         [sum](double power) { return static_cast<float>(power / sum); });
-  return shares;
+  for (const float logit : logits) sum += power(logit);
+  std::ranges::transform(logits, shares.begin(),
+                         [&](float logit) { return static_cast<float>(power(logit) / sum); });
 }
 
 }  // namespace
 
 // The plan goes first: it points into the others.
 struct Predictor::Parts {
-  Parts(Device& on, const Model& model, std::int64_t batch_size)
+  Parts(Device& on, const Model& model, std::int64_t batch_size, DType precision)
       : description(model.description),
         batch(batch_size),
         store(on, parameter_layout(description.network), false) {
     store.upload(model.parameters);
-    plan = on.prepare(description.network, PlanRequest{.mode = Mode::infer, .batch = batch}, store);
+    plan = on.prepare(description.network,
+                      PlanRequest{.mode = Mode::infer, .batch = batch, .precision = precision}, store);
     workspace = on.allocate(plan->workspace_bytes());
     plan->bind(workspace);
     order.resize(static_cast<std::size_t>(batch));
@@ -48,8 +44,38 @@ struct Predictor::Parts {
     answer.label =
         description.classes.empty() ? std::to_string(answer.index) : description.classes[answer.index];
     answer.logits.assign(row.begin(), row.end());
-    answer.probabilities = softmax(row);
+    answer.probabilities.resize(row.size());
+    softmax(row, answer.probabilities);
     return answer;
+  }
+
+  void check_inputs(std::span<const std::uint8_t> inputs, std::size_t count) const {
+    const Network& network = description.network;
+    const auto picture_bytes = static_cast<std::size_t>(network.input.elements());
+    if (count > inputs.size() / picture_bytes || count * picture_bytes != inputs.size()) {
+      throw Error(std::to_string(count) + " pictures of " + to_string(network.input) + " do not have " +
+                  std::to_string(inputs.size()) + " bytes");
+    }
+  }
+
+  // Calls f(picture, its logits) for every picture in turn.
+  template <class Function>
+  void for_each_row(std::span<const std::uint8_t> inputs, std::size_t count, const Function& f) {
+    check_inputs(inputs, count);
+    const PictureSource source{inputs, {}, description.network.input, &description.network.normalisation};
+    for (std::size_t first = 0; first < count; first += order.size()) {
+      // A plan has one batch size: a partial batch repeats its last picture and drops the answers.
+      for (std::size_t i = 0; i < order.size(); ++i) {
+        order[i] = static_cast<std::uint32_t>(std::min(first + i, count - 1));
+      }
+      plan->load(source, order);
+      plan->forward(StepContext{});
+      plan->read(Plan::Port::output, logits);
+      const std::size_t rows = std::min(order.size(), count - first);
+      for (std::size_t row = 0; row < rows; ++row) {
+        f(first + row, std::span<const float>(logits).subspan(row * classes(), classes()));
+      }
+    }
   }
 
   ModelDescription description;
@@ -61,7 +87,7 @@ struct Predictor::Parts {
   std::vector<float> logits;
 };
 
-Predictor::Predictor(Device& device, const Model& model, std::int64_t batch_size) {
+Predictor::Predictor(Device& device, const Model& model, std::int64_t batch_size, DType precision) {
   if (batch_size < 1)
     throw Error("a predictor's batch size must be at least 1, not " + std::to_string(batch_size));
   const std::size_t names = model.description.classes.size();
@@ -69,7 +95,7 @@ Predictor::Predictor(Device& device, const Model& model, std::int64_t batch_size
     throw Error("the model has " + std::to_string(model.description.network.classes()) + " classes, but " +
                 std::to_string(names) + " class names");
   }
-  parts_ = std::make_unique<Parts>(device, model, batch_size);
+  parts_ = std::make_unique<Parts>(device, model, batch_size, precision);
 }
 
 Predictor::~Predictor() = default;
@@ -82,32 +108,25 @@ Prediction Predictor::predict(const Picture& picture, const PictureRule& rule) {
 }
 
 std::vector<Prediction> Predictor::predict(std::span<const std::uint8_t> inputs, std::size_t count) {
-  Parts& parts = *parts_;
-  const Network& network = parts.description.network;
-  const auto picture_bytes = static_cast<std::size_t>(network.input.elements());
-  if (count > inputs.size() / picture_bytes || count * picture_bytes != inputs.size()) {
-    throw Error(std::to_string(count) + " pictures of " + to_string(network.input) + " do not have " +
-                std::to_string(inputs.size()) + " bytes");
-  }
-  const PictureSource source{inputs, {}, network.input, &network.normalisation};
+  parts_->check_inputs(inputs, count);
   std::vector<Prediction> answers;
   answers.reserve(count);
-  while (answers.size() < count) {
-    // A plan has one batch size: a partial batch repeats its last picture and drops the answers.
-    const std::size_t first = answers.size();
-    for (std::size_t i = 0; i < parts.order.size(); ++i) {
-      parts.order[i] = static_cast<std::uint32_t>(std::min(first + i, count - 1));
-    }
-    parts.plan->load(source, parts.order);
-    parts.plan->forward(StepContext{});
-    parts.plan->read(Plan::Port::output, parts.logits);
-    const std::size_t rows = std::min(parts.order.size(), count - first);
-    for (std::size_t row = 0; row < rows; ++row) {
-      answers.push_back(
-          parts.prediction(std::span(parts.logits).subspan(row * parts.classes(), parts.classes())));
-    }
-  }
+  parts_->for_each_row(inputs, count, [&](std::size_t /*picture*/, std::span<const float> logits) {
+    answers.push_back(parts_->prediction(logits));
+  });
   return answers;
+}
+
+void Predictor::predict(std::span<const std::uint8_t> inputs, std::size_t count,
+                        std::span<float> probabilities) {
+  const std::size_t classes = parts_->classes();
+  if (count > probabilities.size() / classes || count * classes != probabilities.size()) {
+    throw Error(std::to_string(count) + " rows of " + std::to_string(classes) + " classes do not fit " +
+                std::to_string(probabilities.size()) + " numbers");
+  }
+  parts_->for_each_row(inputs, count, [&](std::size_t picture, std::span<const float> logits) {
+    softmax(logits, probabilities.subspan(picture * classes, classes));
+  });
 }
 
 }  // namespace descent

@@ -41,19 +41,22 @@ class ReferenceFactory final : public KernelFactory {
         request.unit.first().op);
   }
 
-  [[nodiscard]] DType activation_type(const PlanRequest& /*request*/) const override { return DType::f64; }
-  [[nodiscard]] bool same_order(const TensorDesc& /*desc*/, Layout a, Layout b) const override {
-    return a == b;
+  [[nodiscard]] DType port_type() const override { return DType::f64; }
+  [[nodiscard]] bool same_bytes(const TensorDesc& desc, Format other) const override {
+    return desc.format() == other;
   }
-  [[nodiscard]] std::unique_ptr<Kernel> prepare_reorder(const TensorDesc& /*desc*/, Layout /*from*/,
-                                                        Layout /*to*/, bool /*gradient*/) override {
-    throw std::logic_error("the reference knows one layout and never asks for a reorder");
+  [[nodiscard]] std::unique_ptr<Kernel> prepare_reorder(const TensorDesc& /*from*/, Format /*to*/,
+                                                        bool /*gradient*/) override {
+    throw std::logic_error("the reference knows one format and never asks for a reorder");
   }
   [[nodiscard]] std::unique_ptr<Kernel> prepare_gradient_sum(const TensorDesc& desc,
                                                              std::size_t branches) override {
     return make_gradient_sum(desc, branches);
   }
 
+  [[nodiscard]] bool loads_into(const TensorDesc& input) const override {
+    return input.layout == Layout::plain;
+  }
   void load(const PictureSource& source, std::span<const std::uint32_t> indices, const Tensor& input,
             const Tensor* targets) override {
     const auto per_picture = static_cast<std::size_t>(source.shape.elements());

@@ -100,7 +100,8 @@ class GradientSumKernel final : public Kernel {
  public:
   GradientSumKernel(const TensorDesc& desc, std::size_t branches)
       : elements_(static_cast<std::size_t>(desc.shape.elements())) {
-    needs_.inputs.assign(branches, Layout::plain);
+    needs_.output = {DType::f64, Layout::plain};
+    needs_.inputs.assign(branches, needs_.output);
   }
 
   [[nodiscard]] const KernelNeeds& needs() const override { return needs_; }

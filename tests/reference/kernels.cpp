@@ -14,7 +14,8 @@ ReferenceKernel::ReferenceKernel(const KernelRequest& request)
       in_(request.inputs.front().shape),
       out_(request.output.shape),
       operation_(descent::name(request.unit.first().op)) {
-  needs_.inputs.assign(request.inputs.size(), Layout::plain);
+  needs_.output = {DType::f64, Layout::plain};
+  needs_.inputs.assign(request.inputs.size(), needs_.output);
 }
 
 OperationReport ReferenceKernel::report(const char* direction) const {

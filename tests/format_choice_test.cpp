@@ -1,4 +1,4 @@
-#include "cpu/layout_choice.h"
+#include "cpu/format_choice.h"
 
 #include "cpu/layouts.h"
 
@@ -29,8 +29,8 @@ class Rig {
       request.input_gradients.assign(unit.inputs.size(), false);
       requests.push_back(std::move(request));
     }
-    return choose_layouts(requests, candidates_, [&](const TensorDesc&, Layout from, Layout to, bool) {
-      return from == to ? 0.0 : seconds_a_reorder;
+    return choose_formats(requests, candidates_, [&](const TensorDesc& from, Format to, bool) {
+      return from.format() == to ? 0.0 : seconds_a_reorder;
     });
   }
 
@@ -40,13 +40,15 @@ class Rig {
   std::vector<std::vector<UnitCandidate>> candidates_;
 };
 
-UnitCandidate in(Layout layout, double seconds) {
-  return {{layout}, layout, seconds};
+// Reads and writes everything in one layout.
+UnitCandidate in(Layout layout, double seconds, std::size_t inputs = 1) {
+  const Format format{DType::f32, layout};
+  return {std::vector<Format>(inputs, format), format, seconds};
 }
 
 }  // namespace
 
-BOOST_AUTO_TEST_SUITE(layout_choice)
+BOOST_AUTO_TEST_SUITE(format_choice)
 
 BOOST_AUTO_TEST_CASE(a_faster_layout_is_taken_when_it_pays_for_its_reorders) {
   Rig rig;
@@ -75,7 +77,7 @@ BOOST_AUTO_TEST_CASE(branches_that_meet_agree_on_a_layout) {
   rig.add({0}, {in(nchw, 5), in(nhwc, 1)});
   rig.add({1}, {in(nchw, 1), in(nhwc, 1)});
   rig.add({1}, {in(nchw, 1), in(nhwc, 1)});
-  rig.add({2, 3}, {{{nchw, nchw}, nchw, 1}, {{nhwc, nhwc}, nhwc, 1}});
+  rig.add({2, 3}, {in(nchw, 1, 2), in(nhwc, 1, 2)});
   BOOST_TEST(rig.choose(1) == std::vector<std::size_t>(4, 1));
 }
 

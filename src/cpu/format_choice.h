@@ -1,4 +1,4 @@
-// Which layout each unit reads and writes: the cheapest assignment over the whole network, reorders between
+// Which format each unit reads and writes: the cheapest assignment over the whole network, reorders between
 // units counted.
 #pragma once
 
@@ -6,6 +6,7 @@
 #include "plan/kernel.h"
 
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -13,18 +14,18 @@ namespace descent {
 
 // One way to compute a unit.
 struct UnitCandidate {
-  std::vector<Layout> inputs;
-  Layout output = Layout::plain;
+  std::vector<Format> inputs;
+  Format output;
   double seconds = 0;
-  bool loops = false;  // our own code instead of the library's
+  std::function<std::unique_ptr<Kernel>()> make{};  // valid as long as the unit's request
 };
 
-// Seconds of moving the value `desc` (and, when training, its gradient back) between layouts.
-using ReorderCost = std::function<double(const TensorDesc& desc, Layout from, Layout to, bool gradient)>;
+// Seconds of moving a value (and, when training, its gradient back) from its format to another.
+using ReorderCost = std::function<double(const TensorDesc& from, Format to, bool gradient)>;
 
 // The index of the chosen candidate for each unit. Exact along every chain of units (Viterbi), by turns
 // over the chains where they meet (residual branches), until nothing improves.
-[[nodiscard]] std::vector<std::size_t> choose_layouts(std::span<const KernelRequest> requests,
+[[nodiscard]] std::vector<std::size_t> choose_formats(std::span<const KernelRequest> requests,
                                                       std::span<const std::vector<UnitCandidate>> candidates,
                                                       const ReorderCost& reorder);
 

@@ -1,4 +1,4 @@
-#include "cpu/layout_choice.h"
+#include "cpu/format_choice.h"
 
 #include <algorithm>
 #include <limits>
@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t none = std::numeric_limits<std::size_t>::max();
 
-// A value flowing from one unit (none: the network's input, plain) into input `slot` of another.
+// A value flowing from one unit (none: a port, in the format of `desc`) into input `slot` of another.
 struct Edge {
   std::size_t from = none;
   std::size_t to = none;
@@ -29,13 +29,13 @@ class Chooser {
     find_chains();
   }
 
-  // From each start that puts one layout wherever it can go: where branches meet, one start alone may end in
+  // From each start that puts one format wherever it can go: where branches meet, one start alone may end in
   // an assignment that no single chain can leave.
   std::vector<std::size_t> choose() {
     std::vector<std::size_t> best;
     double best_cost = std::numeric_limits<double>::infinity();
-    for (const Layout layout : layouts_on_offer()) {
-      start_from(layout);
+    for (const Format format : formats_on_offer()) {
+      start_from(format);
       const double cost = descend();
       if (cost < best_cost) {
         best_cost = cost;
@@ -46,19 +46,19 @@ class Chooser {
   }
 
  private:
-  [[nodiscard]] std::set<Layout> layouts_on_offer() const {
-    std::set<Layout> layouts;
+  [[nodiscard]] std::set<Format> formats_on_offer() const {
+    std::set<Format> formats;
     for (const auto& of_unit : candidates_) {
-      for (const UnitCandidate& candidate : of_unit) layouts.insert(candidate.output);
+      for (const UnitCandidate& candidate : of_unit) formats.insert(candidate.output);
     }
-    return layouts;
+    return formats;
   }
 
-  void start_from(Layout layout) {
+  void start_from(Format format) {
     for (std::size_t unit = 0; unit < chosen_.size(); ++unit) {
       const auto& of_unit = candidates_[unit];
       const auto found = std::find_if(of_unit.begin(), of_unit.end(), [&](const UnitCandidate& candidate) {
-        return candidate.output == layout && candidate.inputs.front() == layout;
+        return candidate.output == format && candidate.inputs.front() == format;
       });
       chosen_[unit] = found == of_unit.end() ? 0 : static_cast<std::size_t>(found - of_unit.begin());
     }
@@ -119,8 +119,8 @@ class Chooser {
   }
 
   [[nodiscard]] double cost(const Edge& edge, std::size_t from_candidate, std::size_t to_candidate) const {
-    const Layout from = edge.from == none ? Layout::plain : candidates_[edge.from][from_candidate].output;
-    return reorder_(edge.desc, from, candidates_[edge.to][to_candidate].inputs[edge.slot], edge.gradient);
+    const Format from = edge.from == none ? edge.desc.format() : candidates_[edge.from][from_candidate].output;
+    return reorder_(edge.desc.in(from), candidates_[edge.to][to_candidate].inputs[edge.slot], edge.gradient);
   }
 
   [[nodiscard]] double total() const {
@@ -199,7 +199,7 @@ class Chooser {
 
 }  // namespace
 
-std::vector<std::size_t> choose_layouts(std::span<const KernelRequest> requests,
+std::vector<std::size_t> choose_formats(std::span<const KernelRequest> requests,
                                         std::span<const std::vector<UnitCandidate>> candidates,
                                         const ReorderCost& reorder) {
   if (requests.empty()) return {};

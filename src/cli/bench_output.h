@@ -1,0 +1,45 @@
+// What `descent bench` says: a table for people, JSON for programs.
+#pragma once
+
+#include "bench/bench.h"
+#include "cpu/peaks.h"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <optional>
+#include <string>
+
+namespace descent::cli {
+
+// What was measured, and on what.
+struct BenchFacts {
+  std::string mode;  // "train", "infer", "update"
+  std::string model;
+  std::string data;
+  std::string optimizer;
+  std::string kernels;
+  std::string precision;
+  std::string device;  // with processor, threads and library
+  std::string input;   // "1×28×28"
+  std::int64_t batch = 0;
+  std::int64_t classes = 0;
+  int threads = 0;
+};
+
+struct Bench {
+  BenchFacts facts;
+  BenchResult result;       // of update: the pass is the step
+  double update_bytes = 0;  // of update
+  std::optional<MachinePeaks> peaks;
+  std::size_t peak_resident_bytes = 0;  // of the process, peaks not yet measured
+};
+
+// Of one operation, or of the optimizer's pass.
+[[nodiscard]] Limits limits_of(const Bench& bench, double bytes);
+// The shortest time that the limits allow for all operations, over the time that they took.
+[[nodiscard]] double share_of_operations(const Bench& bench);
+
+[[nodiscard]] std::string bench_text(const Bench& bench);
+[[nodiscard]] nlohmann::ordered_json bench_json(const Bench& bench);
+
+}  // namespace descent::cli

@@ -1,0 +1,87 @@
+// A convolution, each direction by the library between its own best layouts; in the layout n16chw by our own
+// code; by our own loops where the library has only reference code. And batch norm.
+#include "cpu/candidates.h"
+#include "cpu/kernels.h"
+#include "cpu/library_kernels.h"
+
+#include <algorithm>
+#include <optional>
+
+namespace descent {
+
+namespace {
+
+std::vector<Direction> directions_of(const KernelRequest& request) {
+  std::vector<Direction> directions{Direction::forward};
+  if (request.plan.mode == Mode::train) directions.push_back(Direction::backward_weights);
+  if (request.input_gradients.front()) directions.push_back(Direction::backward_data);
+  return directions;
+}
+
+// Nothing if the library has only reference code for one of the directions.
+std::optional<UnitCandidate> library_conv(const KernelRequest& request, const CandidateTools& tools,
+                                          Layout source, Layout destination) {
+  const ConvProblem problem = conv_problem(request);
+  ConvChoices choices;
+  double seconds = 0;
+  for (const Direction direction : directions_of(request)) {
+    const auto best = tools.tuner.best_conv(problem, direction, source, destination);
+    if (!best) return std::nullopt;
+    seconds += best->seconds;
+    choices.of(direction) = best->choice;
+  }
+  return UnitCandidate{
+      {{problem.type, source}}, {problem.type, destination}, seconds, [=, onednn = tools.onednn] {
+        return make_conv(request, source, destination, choices, onednn);
+      }};
+}
+
+}  // namespace
+
+Candidates conv_candidates(const KernelRequest& request, const CandidateTools& tools) {
+  const Conv& op = std::get<Conv>(request.unit.first().op);
+  const Shape& source_shape = request.inputs.front().shape;
+  Candidates found;
+  const DType type = request.output.type;
+  for (const Layout destination : fitting_layouts(request.output.shape, type)) {
+    for (const Layout source : fitting_layouts(source_shape, type)) {
+      if (!tools.choices.library || has_pictures_innermost(source) || has_pictures_innermost(destination)) {
+        continue;
+      }
+      if (auto candidate = library_conv(request, tools, source, destination)) {
+        found.push_back(*std::move(candidate));
+      }
+    }
+  }
+  const auto context = tools.context;
+  if (found.empty() && type == DType::f32) {
+    found.push_back(
+        {{{DType::f32, nchw}}, {DType::f32, nchw}, 0, [=] { return make_conv_loops(request, context); }});
+  }
+  if (!tools.choices.own) return found;
+  const Layout in_lanes = type == DType::bf16 ? n32chw : n16chw;
+  if (op.groups == 1 && layout_fits(source_shape, in_lanes)) {
+    found.push_back(
+        timed_candidate(request, tools, in_lanes, "loops", [=] { return make_conv_lanes(request, context); }));
+  }
+  return found;
+}
+
+Candidates batch_norm_candidates(const KernelRequest& request, const CandidateTools& tools) {
+  Candidates found;
+  const bool pictures = request.output.shape.rank() == 4;
+  for (const Layout layout : fitting_layouts(request.output.shape, request.output.type)) {
+    const auto library = [=, onednn = tools.onednn] { return make_batch_norm(request, layout, onednn); };
+    if (tools.choices.library && pictures && !has_pictures_innermost(layout) &&
+        library_offers(request, tools, layout, library)) {
+      found.push_back(timed_candidate(request, tools, layout, "library", library));
+      if (!tools.choices.own) continue;
+    }
+    found.push_back(timed_candidate(request, tools, layout, "loops", [=, context = tools.context] {
+      return make_batch_norm_loops(request, layout, context);
+    }));
+  }
+  return found;
+}
+
+}  // namespace descent

@@ -1,0 +1,124 @@
+// Inference: a product with what follows it as one kernel, by the library in every layout that it has fast code
+// for, and by our own code where the work is small or the batch large.
+#include "cpu/candidates.h"
+#include "cpu/folded.h"
+#include "cpu/folded_kernels.h"
+#include "cpu/kernels.h"
+#include "cpu/lanes.h"
+#include "cpu/library_kernels.h"
+
+#include <fmt/format.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace descent {
+
+namespace {
+
+UnitCandidate between(const KernelRequest& request, const CandidateTools& tools, Layout source,
+                      Layout destination, std::string_view implementation,
+                      std::function<std::unique_ptr<Kernel>()> make) {
+  UnitCandidate candidate =
+      timed_candidate(request, tools, destination,
+                      fmt::format("folded {} from {}", implementation, layout_name(source)), std::move(make));
+  candidate.inputs.front().layout = source;
+  return candidate;
+}
+
+void add_library(const KernelRequest& request, const CandidateTools& tools, Candidates& found) {
+  const ConvProblem problem = folded_problem(request);
+  for (const auto& [choice, seconds] : tools.tuner.inference_convs(problem)) {
+    UnitCandidate candidate;
+    candidate.inputs = {{problem.type, choice.source}};
+    candidate.output = {problem.type, choice.destination};
+    if (problem.adds) candidate.inputs.push_back(candidate.output);
+    candidate.seconds = seconds;
+    candidate.make = [=, choice = choice, onednn = tools.onednn] {
+      return make_folded_conv(request, choice, onednn);
+    };
+    found.push_back(std::move(candidate));
+  }
+}
+
+constexpr double small_work = 2e7;  // multiplications and additions that may not pay for a second thread
+
+// The teams worth trying.
+std::vector<CpuContext> teams(const CandidateTools& tools, double flops) {
+  if (tools.context.threads == 1 || flops > small_work) return {tools.context};
+  CpuContext alone = tools.context;
+  alone.threads = 1;
+  return {tools.context, alone};
+}
+
+// Where the library's calls cost more than they compute, or it has no good code for so few channels.
+void add_pixels(const KernelRequest& request, const CandidateTools& tools, Candidates& found) {
+  constexpr double few_channels_work = 1e9;
+  const ConvProblem problem = conv_problem(request);
+  if (problem.op.groups != 1) return;
+  const double most = problem.source[1] < 8 ? few_channels_work : small_work;
+  if (tools.choices.library && problem.flops() > most) return;
+  for (const Layout destination : {nhwc, nchw16c}) {
+    for (const Layout source : {nhwc, nchw16c, nchw}) {
+      if (!layout_fits(problem.source, source) || !layout_fits(problem.destination, destination)) continue;
+      for (const CpuContext& context : teams(tools, problem.flops())) {
+        const std::string implementation = fmt::format("pixels, threads {}", context.threads);
+        found.push_back(between(request, tools, source, destination, implementation,
+                                [=] { return make_folded_pixels(request, source, destination, context); }));
+      }
+    }
+  }
+}
+
+// Sixteen pictures to a vector, a block of them to a thread.
+void add_lanes(const KernelRequest& request, const CandidateTools& tools, Candidates& found) {
+  const ConvProblem problem = conv_problem(request);
+  if (problem.op.groups != 1 || !layout_fits(problem.source, n16chw)) return;
+  const bool all_work = problem.source[0] / lanes >= tools.context.threads;
+  if (tools.choices.library && !all_work && problem.flops() > small_work) return;
+  for (const Layout source : {n16chw, nchw}) {
+    for (const CpuContext& context : teams(tools, problem.flops())) {
+      const std::string implementation = fmt::format("lanes, threads {}", context.threads);
+      found.push_back(between(request, tools, source, n16chw, implementation,
+                              [=] { return make_folded_lanes(request, source, context); }));
+    }
+  }
+}
+
+Candidates conv_parts(const KernelRequest& request, const CandidateTools& tools) {
+  const auto context = tools.context;
+  const MakeProduct product = [=](const KernelRequest& of) { return make_conv_loops(of, context); };
+  return {timed_candidate(request, tools, nchw, "folded parts",
+                          [=] { return make_folded_parts(request, nchw, product, context); })};
+}
+
+}  // namespace
+
+Candidates folded_candidates(const KernelRequest& request, const CandidateTools& tools) {
+  const bool linear = folded_run(request.unit.layers).linear() != nullptr;
+  if (request.output.type == DType::bf16) {
+    Candidates found;
+    if (tools.choices.library && !linear) add_library(request, tools, found);
+    return found;
+  }
+  if (linear) {
+    const MakeProduct product = [onednn = tools.onednn](const KernelRequest& of) {
+      return make_linear(of, onednn);
+    };
+    return {timed_candidate(request, tools, nchw, "folded parts", [=, context = tools.context] {
+      return make_folded_parts(request, nchw, product, context);
+    })};
+  }
+  Candidates found;
+  // A call into the library allocates, which shows where there is next to nothing to compute.
+  constexpr double tiny_work = 1e6;
+  const ConvProblem problem = conv_problem(request);
+  const bool tiny = tools.choices.own && problem.op.groups == 1 && problem.flops() < tiny_work;
+  if (tools.choices.library && !tiny) add_library(request, tools, found);
+  if (tools.choices.own) add_pixels(request, tools, found);
+  if (tools.choices.own) add_lanes(request, tools, found);
+  return found.empty() ? conv_parts(request, tools) : found;
+}
+
+}  // namespace descent

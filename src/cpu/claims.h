@@ -1,0 +1,15 @@
+// Which neighbouring layers the CPU computes as one kernel.
+#pragma once
+
+#include "descent/device.h"
+#include "descent/network.h"
+
+#include <cstddef>
+#include <span>
+
+namespace descent {
+
+// How many layers at the start of `run` (≥ 1 of them) are one unit.
+[[nodiscard]] std::size_t claimed_layers(std::span<const Layer* const> run, const PlanRequest& request);
+
+}  // namespace descent

@@ -1,0 +1,229 @@
+// Folded units by our own loops. The activation is done where the sums are still in registers (pixels), in the
+// second-level cache (lanes), or in a pass of its own (parts: for what has no faster code).
+#include "cpu/aligned.h"
+#include "cpu/conv_pixels.h"
+#include "cpu/folded.h"
+#include "cpu/folded_kernels.h"
+#include "cpu/lanes_conv.h"
+#include "cpu/loop_kernel.h"
+#include "cpu/parallel.h"
+#include "cpu/relu_rule.h"
+#include "cpu/simd.h"
+#include "cpu/transpose.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+namespace descent {
+
+namespace {
+
+// y = activation(y + residual); both may be null.
+DESCENT_CLONES void finish(float* y, const float* residual, const ReluRule* activation, std::int64_t count) {
+  if (residual != nullptr) {
+#pragma omp simd
+    for (std::int64_t i = 0; i < count; ++i) y[i] += residual[i];
+  }
+  if (activation == nullptr) return;
+  const ReluRule rule = *activation;
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) y[i] = rule.value(y[i]);
+}
+
+std::vector<Format> input_formats(const KernelRequest& request, Layout source, Layout destination) {
+  std::vector<Format> formats{{DType::f32, source}};
+  if (request.inputs.size() > 1) formats.push_back({DType::f32, destination});
+  return formats;
+}
+
+// What the kernels of folded units share: folding, and what follows the product.
+class FoldedKernel : public LoopKernel {
+ public:
+  FoldedKernel(const KernelRequest& request, Layout source, Layout destination, const CpuContext& context)
+      : context_(context), run_(folded_run(request.unit.layers)), outputs_(request.output.shape[1]) {
+    if (run_.activation) activation_.emplace(*run_.activation);
+    const Shape weights = parameters_of(run_.product->op, run_.product->input).front().shape;
+    weights_ = static_cast<std::size_t>(weights.elements());
+    needs_.inputs = input_formats(request, source, destination);
+    needs_.output = {DType::f32, destination};
+    const auto elements = static_cast<double>(request.output.shape.elements());
+    const double flops = 2 * elements * static_cast<double>(weights_) / static_cast<double>(outputs_);
+    auto bytes = static_cast<double>(weights_ * sizeof(float) + request.output.bytes());
+    for (const TensorDesc& input : request.inputs) bytes += static_cast<double>(input.bytes());
+    forward_report_ = report(request, "forward", destination, flops, bytes);
+  }
+
+ protected:
+  // Weights and shifts, folded.
+  struct Folded {
+    std::vector<float> weights;
+    std::vector<float> shifts;
+  };
+  [[nodiscard]] Folded folded() const {
+    Folded result{std::vector<float>(weights_), std::vector<float>(static_cast<std::size_t>(outputs_))};
+    fold(channel_rules(run_, bound_, outputs_), {tensor(bound_.parameters, 0), weights_}, result.weights,
+         result.shifts);
+    return result;
+  }
+  [[nodiscard]] const ReluRule* activation() const { return activation_ ? &*activation_ : nullptr; }
+  [[nodiscard]] const float* residual() const { return run_.adds ? input(1) : nullptr; }
+
+  CpuContext context_;
+  FoldedRun run_;
+  std::int64_t outputs_;
+  std::size_t weights_;
+  std::optional<ReluRule> activation_;
+};
+
+class FoldedPixels final : public FoldedKernel {
+ public:
+  FoldedPixels(const KernelRequest& request, Layout source, Layout destination, const CpuContext& context)
+      : FoldedKernel(request, source, destination, context),
+        conv_(*run_.conv(), request.inputs.front().shape, source, request.output.shape, destination) {}
+
+  void refresh() override {
+    const Folded now = folded();
+    conv_.pack(now.weights.data(), now.shifts.data());
+  }
+  void forward(const StepContext& /*context*/) override {
+    conv_.run(context_, input(), residual(), activation(), output());
+  }
+
+ private:
+  PixelConv conv_;
+};
+
+class FoldedLanes final : public FoldedKernel {
+ public:
+  FoldedLanes(const KernelRequest& request, Layout source, const CpuContext& context)
+      : FoldedKernel(request, source, n16chw, context),
+        problem_(*run_.conv(), request.inputs.front().shape, request.output.shape),
+        conv_(LanesGather::forward(problem_)),
+        transposes_(source != n16chw),
+        packed_(static_cast<std::size_t>(conv_.packed_weights()) * sizeof(float)),
+        shifts_(static_cast<std::size_t>(outputs_) * sizeof(float)) {
+    if (!transposes_) return;
+    needs_.scratch_bytes = static_cast<std::size_t>(context.threads * conv_.x_picture()) * sizeof(float);
+  }
+
+  void refresh() override {
+    const Folded now = folded();
+    conv_.pack(now.weights.data(), static_cast<float*>(packed_.data()));
+    std::copy(now.shifts.begin(), now.shifts.end(), static_cast<float*>(shifts_.data()));
+  }
+
+  void forward(const StepContext& /*context*/) override {
+    parallel_for(context_.threads, problem_.blocks, 1,
+                 [this](std::int64_t begin, std::int64_t end, std::int64_t stretch) {
+                   for (std::int64_t block = begin; block < end; ++block) run_block(block, stretch);
+                 });
+  }
+
+ private:
+  void run_block(std::int64_t block, std::int64_t stretch) const {
+    const float* x = input() + block * conv_.x_picture();
+    if (transposes_) {
+      float* const turned = static_cast<float*>(bound_.scratch) + stretch * conv_.x_picture();
+      pictures_to_lanes(x, turned, conv_.x_picture() / lanes);
+      x = turned;
+    }
+    const std::int64_t at = block * conv_.y_picture();
+    float* const y = output() + at;
+    conv_.run(x, static_cast<const float*>(packed_.data()), static_cast<const float*>(shifts_.data()), y, 1);
+    finish(y, run_.adds ? residual() + at : nullptr, activation(), conv_.y_picture());
+  }
+
+  LanesProblem problem_;
+  LanesGather conv_;
+  bool transposes_;
+  AlignedBytes packed_;
+  AlignedBytes shifts_;
+};
+
+// The product as a unit of its own.
+struct ProductUnit {
+  Layer layer;
+  Unit unit;
+
+  explicit ProductUnit(const KernelRequest& request) : layer(*folded_run(request.unit.layers).product) {
+    std::visit(Overloaded{[](Conv& op) { op.bias = true; }, [](Linear& op) { op.bias = true; },
+                          [](const auto& /*other*/) {}},
+               layer.op);
+    unit = {{&layer}, {request.unit.indices.front()}, {request.unit.inputs.front()}, request.unit.output};
+  }
+  ProductUnit(const ProductUnit&) = delete;
+  ProductUnit& operator=(const ProductUnit&) = delete;
+
+  [[nodiscard]] KernelRequest of(const KernelRequest& request) const {
+    return {unit, request.plan, {request.inputs.front()}, request.output, {false}, false};
+  }
+};
+
+class FoldedParts final : public FoldedKernel {
+ public:
+  FoldedParts(const KernelRequest& request, Layout layout, const MakeProduct& make_product,
+              const CpuContext& context)
+      : FoldedKernel(request, layout, layout, context),
+        elements_(request.output.shape.elements()),
+        product_unit_(request),
+        product_(make_product(product_unit_.of(request))),
+        folded_weights_(weights_ * sizeof(float)),
+        shifts_(static_cast<std::size_t>(outputs_) * sizeof(float)) {
+    needs_.scratch_bytes = product_->needs().scratch_bytes;
+    forward_report_.implementation = product_->report_forward().implementation + ", loops";
+  }
+
+  void bind(const Binding& binding) override {
+    LoopKernel::bind(binding);
+    Binding of_product;
+    of_product.inputs = {binding.inputs.front()};
+    of_product.output = binding.output;
+    of_product.input_gradients = {nullptr};
+    of_product.scratch = binding.scratch;
+    of_product.parameters = {folded_weights_.data(), shifts_.data()};
+    product_->bind(of_product);
+  }
+
+  void refresh() override {
+    const Folded now = folded();
+    std::copy(now.weights.begin(), now.weights.end(), static_cast<float*>(folded_weights_.data()));
+    std::copy(now.shifts.begin(), now.shifts.end(), static_cast<float*>(shifts_.data()));
+    product_->refresh();
+  }
+
+  void forward(const StepContext& context) override {
+    constexpr std::int64_t grain = 4096;  // elements; less is not worth a thread
+    product_->forward(context);
+    if (!run_.adds && !run_.activation) return;
+    parallel_for(context_.threads, elements_, grain, [this](std::int64_t begin, std::int64_t end) {
+      finish(output() + begin, run_.adds ? residual() + begin : nullptr, activation(), end - begin);
+    });
+  }
+
+ private:
+  std::int64_t elements_;
+  ProductUnit product_unit_;
+  std::unique_ptr<Kernel> product_;
+  AlignedBytes folded_weights_;
+  AlignedBytes shifts_;
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_folded_pixels(const KernelRequest& request, Layout source, Layout destination,
+                                           const CpuContext& context) {
+  return std::make_unique<FoldedPixels>(request, source, destination, context);
+}
+
+std::unique_ptr<Kernel> make_folded_lanes(const KernelRequest& request, Layout source,
+                                          const CpuContext& context) {
+  return std::make_unique<FoldedLanes>(request, source, context);
+}
+
+std::unique_ptr<Kernel> make_folded_parts(const KernelRequest& request, Layout layout,
+                                          const MakeProduct& make_product, const CpuContext& context) {
+  return std::make_unique<FoldedParts>(request, layout, make_product, context);
+}
+
+}  // namespace descent
