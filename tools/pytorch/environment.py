@@ -21,20 +21,29 @@ PACKAGES = {
     "numpy": "numpy==2.4.6",
     "PIL": "pillow==13.0.0",
 }
+# Beside these, what only a comparison of inference asks for.
+INFERENCE_PACKAGES = {
+    "onnx": "onnx==1.23.2",
+    "onnxscript": "onnxscript==0.7.2",
+    "onnxruntime": "onnxruntime==1.32.0",
+    "openvino": "openvino==2026.4.1",
+}
 
 
-def missing():
-    return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+def missing(packages):
+    return [name for name in packages if importlib.util.find_spec(name) is None]
 
 
-def require_torch(arguments=None):
-    """Returns if PyTorch and its friends can be imported; else starts this program again where they can.
+def require_torch(arguments=None, also=None):
+    """Returns if PyTorch, its friends and the packages of `also` can be imported; else starts this program
+    again where they can.
 
     `--python PATH` among the arguments chooses that Python; it is left in place for argparse to accept.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if "--help" in arguments or "-h" in arguments:
         return
+    packages = {**PACKAGES, **(also or {})}
     chosen = None
     for index, argument in enumerate(arguments):
         if argument == "--python" and index + 1 < len(arguments):
@@ -42,12 +51,12 @@ def require_torch(arguments=None):
         elif argument.startswith("--python="):
             chosen = Path(argument.split("=", 1)[1])
     if chosen is None:
-        if not missing():
+        if not missing(packages):
             return
         chosen = VENV / "bin" / "python"
-        set_up_venv()
+        set_up_venv(packages)
     if os.environ.get("DESCENT_TOOL_RESTARTED") == str(chosen):
-        lacking = missing()
+        lacking = missing(packages)
         if lacking:
             sys.exit(f"{chosen} lacks {', '.join(lacking)}: install them there, or leave --python out.")
         return
@@ -57,18 +66,19 @@ def require_torch(arguments=None):
     os.execv(chosen, [str(chosen), sys.argv[0], *arguments])
 
 
-def set_up_venv():
+def set_up_venv(packages):
     """Makes build/peers/venv, or completes it; a second call does nothing."""
     python = VENV / "bin" / "python"
     stamp = VENV / "complete"
-    wanted = "\n".join(PACKAGES.values())
-    if stamp.exists() and stamp.read_text() == wanted:
+    present = set(stamp.read_text().split("\n")) if stamp.exists() else set()
+    wanted = set(packages.values())
+    if wanted <= present:
         return
-    print(f"setting up {VENV} with {', '.join(PACKAGES.values())} …", file=sys.stderr)
+    print(f"setting up {VENV} with {', '.join(sorted(wanted - present))} …", file=sys.stderr)
     if not python.exists():
         made = subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=False)
         if made.returncode != 0:
             sys.exit("python3 -m venv failed: install Debian's python3-venv, or give --python PATH.")
-    subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PACKAGES.values()], check=True,
+    subprocess.run([str(python), "-m", "pip", "install", "--quiet", *sorted(wanted)], check=True,
                    stdout=sys.stderr)
-    stamp.write_text(wanted)
+    stamp.write_text("\n".join(sorted(wanted | present)))

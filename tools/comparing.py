@@ -1,0 +1,130 @@
+"""What the comparison tools share: taking turns, running `descent bench`, tables and JSON."""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PROGRAM = REPOSITORY / "build" / "descent"
+
+
+def usable_threads():
+    return len(os.sched_getaffinity(0))
+
+
+def require_program(program):
+    if not program.exists():
+        sys.exit(f"{program} is missing: build it first (tools/quickstart).")
+
+
+def run(command):
+    """The finished process; ends this program with its errors if it failed."""
+    done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        said = done.stderr or "\n".join(done.stdout.splitlines()[-40:])  # compilers' errors come through ninja's output
+        sys.exit(f"{' '.join(str(word) for word in command)} failed:\n{said}")
+    return done
+
+
+def bench(program, *words):
+    """What `descent bench` measured, as its JSON says."""
+    return json.loads(run([program, "bench", "--json", "-", *words]).stdout)
+
+
+@dataclass
+class Process:
+    seconds: float
+    peak_bytes: int  # resident at most
+
+
+# A new process starts with its parent's memory, which counts for its peak: the parent must be small.
+LAUNCHER = """
+import os, sys, time
+begin = time.perf_counter()
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ,
+                       file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)])
+_, status, usage = os.wait4(child, 0)
+print(time.perf_counter() - begin, usage.ru_maxrss, os.waitstatus_to_exitcode(status))
+"""
+
+
+def run_process(command):
+    """Runs a command, its program by path, from start to end; its time and its own peak of resident memory."""
+    words = [str(word) for word in command]
+    done = run([sys.executable, "-I", "-S", "-c", LAUNCHER, *words])
+    seconds, kibibytes, code = done.stdout.split()
+    if code != "0":
+        sys.exit(f"{' '.join(words)} failed:\n{done.stderr}")
+    return Process(float(seconds), int(kibibytes) * 1024)
+
+
+@dataclass
+class Side:
+    """One of those that take turns. `turn` returns the values of one turn, smaller is better."""
+
+    name: str
+    turn: object
+    values: list = field(default_factory=list)
+    turns: list = field(default_factory=list)  # the values of each turn
+
+    def least(self):
+        return min(self.values)
+
+    def median(self):
+        return statistics.median(self.values)
+
+
+def alternate(sides, turns, form):
+    """Lets the sides take turns; the order turns round each time, so that neither always follows the other."""
+    for turn in range(turns):
+        for side in sides if turn % 2 == 0 else list(reversed(sides)):
+            values = side.turn()
+            side.values += values
+            side.turns.append(values)
+            print(f"{turn + 1}: {side.name}: {', '.join(form(value) for value in values[:6])}", file=sys.stderr, flush=True)
+
+
+def table(header, rows):
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def sides_table(sides, unit, form):
+    """A row a side; the last two columns are ratios to the first side."""
+    first = sides[0]
+    rows = [[side.name, form(side.least()), form(side.median()), form(max(side.values)),
+             f"{side.least() / first.least():.2f}", f"{side.median() / first.median():.2f}"] for side in sides]
+    return table(["", f"{unit}, min", "median", "max", f"min ÷ {first.name}'s", "median ÷"], rows)
+
+
+def machine():
+    """Of the processor, as /proc/cpuinfo names it."""
+    name = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                name = line.split(":", 1)[1].strip()
+                break
+    except OSError:
+        pass
+    return f"{name}, {usable_threads()} cores, {platform.system()} {platform.release()}"
+
+
+def write_json(file, content):
+    if file:
+        Path(file).write_text(json.dumps({"machine": machine(), "command": sys.argv, **content}, indent=1) + "\n")
+
+
+def milliseconds(value):
+    return f"{value * 1e3:.4g}"
+
+
+def mebibytes(value):
+    return f"{value / 2**20:.0f}"
