@@ -4,7 +4,7 @@
 #include "cpu/aligned.h"
 #include "cpu/device.h"
 #include "cpu/element.h"
-#include "cpu/lanes_bf16.h"
+#include "cpu/lanes_conv.h"
 #include "network_builder.h"
 #include "op_cases.h"
 #include "reference/device.h"
@@ -179,7 +179,7 @@ BOOST_AUTO_TEST_CASE(convolutions_agree_with_and_without_dot_products) {
     const Conv op{.out = 13, .kernel = {3, 3}, .stride = {2, 1}, .padding = {1, 1}};
     const Shape source{64, channels, 9, 5};
     const Shape destination{64, 13, 5, 5};
-    const LanesProblem problem = bf16_problem(op, source, destination);
+    const LanesProblem problem(op, source, destination, bf16_lanes);
     const CpuContext context{2};
     const auto draw = [](std::size_t i) { return static_cast<float>((i * 7919) % 509) / 254 - 1; };
     std::vector<float> weights(static_cast<std::size_t>(problem.weights()));
@@ -188,17 +188,18 @@ BOOST_AUTO_TEST_CASE(convolutions_agree_with_and_without_dot_products) {
     auto* const x = static_cast<Bf16*>(x_bytes.data());
     for (std::size_t i = 0; i < static_cast<std::size_t>(source.elements()); ++i) x[i] = to_bf16(draw(i + 3));
 
-    const auto computed = [&](const Bf16Loops& loops) {
-      const Bf16LanesGather forward = Bf16LanesGather::forward(problem, loops);
-      std::vector<Bf16LanesGather::Packed> packed(static_cast<std::size_t>(forward.packed_weights()));
+    const auto computed = [&](const LanesLoops<Bf16>& loops) {
+      const auto forward = LanesGather<Bf16>::forward(problem, loops);
+      std::vector<LanesGather<Bf16>::Packed> packed(static_cast<std::size_t>(forward.packed_weights()));
       forward.pack(weights.data(), packed.data());
       AlignedBytes y_bytes(static_cast<std::size_t>(destination.elements()) * sizeof(Bf16));
       auto* const y = static_cast<Bf16*>(y_bytes.data());
       forward.run(context, x, packed.data(), nullptr, y);
-      const Bf16LanesWeightGradient gradient(problem, true, loops);
-      std::vector<float> scratch(static_cast<std::size_t>(gradient.scratch()));
+      const LanesWeightGradient<Bf16> gradient(problem, true, loops);
+      AlignedBytes scratch(static_cast<std::size_t>(gradient.scratch()) * sizeof(float));
       std::vector<float> both(weights.size() + 13);
-      gradient.run(context, x, y, scratch.data(), both.data(), both.data() + weights.size());
+      gradient.run(context, x, y, static_cast<float*>(scratch.data()), both.data(),
+                   both.data() + weights.size());
       for (std::int64_t i = 0; i < destination.elements(); ++i) both.push_back(to_f32(y[i]));
       return both;
     };

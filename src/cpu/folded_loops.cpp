@@ -98,8 +98,8 @@ class FoldedLanes final : public FoldedKernel {
  public:
   FoldedLanes(const KernelRequest& request, Layout source, const CpuContext& context)
       : FoldedKernel(request, source, n16chw, context),
-        problem_(*run_.conv(), request.inputs.front().shape, request.output.shape),
-        conv_(LanesGather::forward(problem_)),
+        problem_(*run_.conv(), request.inputs.front().shape, request.output.shape, lanes),
+        conv_(LanesGather<float>::forward(problem_)),
         transposes_(source != n16chw),
         packed_(static_cast<std::size_t>(conv_.packed_weights()) * sizeof(float)),
         shifts_(static_cast<std::size_t>(outputs_) * sizeof(float)) {
@@ -135,7 +135,7 @@ class FoldedLanes final : public FoldedKernel {
   }
 
   LanesProblem problem_;
-  LanesGather conv_;
+  LanesGather<float> conv_;
   bool transposes_;
   AlignedBytes packed_;
   AlignedBytes shifts_;

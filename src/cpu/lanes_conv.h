@@ -1,8 +1,10 @@
-// The three directions of a convolution in the layout n16chw.
+// The three directions of a convolution with pictures innermost, as many as a vector holds: in f32 sixteen (the
+// layout n16chw), in bf16 thirty-two (n32chw), with products of bf16 numbers and sums in f32.
 #pragma once
 
 #include "cpu/context.h"
 #include "cpu/lanes.h"
+#include "cpu/lanes_loops.h"
 #include "descent/ops.h"
 #include "descent/tensor.h"
 
@@ -12,76 +14,86 @@
 
 namespace descent {
 
-// Shapes of one convolution without groups; `pictures` in blocks of sixteen.
+// Shapes of one convolution without groups.
 struct LanesProblem {
-  std::int64_t blocks = 0;
+  std::int64_t blocks = 0;  // of pictures
   std::int64_t in_channels = 0;
   std::int64_t out_channels = 0;
   Axis rows;
   Axis columns;
 
-  LanesProblem(const Conv& op, const Shape& source, const Shape& destination);
+  // `pictures`: of a vector.
+  LanesProblem(const Conv& op, const Shape& source, const Shape& destination, std::int64_t pictures);
   [[nodiscard]] std::int64_t taps() const { return rows.kernel * columns.kernel; }
   [[nodiscard]] std::int64_t weights() const { return in_channels * out_channels * taps(); }
 };
 
 // y[o] = b[o] + Σ w[o, i, k]·x[i at k] over input channels and taps, for any pair of tensors: with the
 // convolution's own taps that is its forward, with the taps turned round the gradient of its input.
+template <class Element>
 class LanesGather {
  public:
-  using Packed = float;
-  static LanesGather forward(const LanesProblem& problem) { return {problem, false}; }
+  using Packed = typename LanesElement<Element>::Packed;
+  using Loops = LanesLoops<Element>;
+  static LanesGather forward(const LanesProblem& problem, const Loops& loops = best_loops<Element>()) {
+    return {problem, loops, false};
+  }
   // y: the input's gradient, x: the output's.
-  static LanesGather backward(const LanesProblem& problem) { return {problem, true}; }
+  static LanesGather backward(const LanesProblem& problem, const Loops& loops = best_loops<Element>()) {
+    return {problem, loops, true};
+  }
 
-  // Weights as they are used: blocks of outputs, then inputs, taps, and the outputs of the block.
-  [[nodiscard]] std::int64_t packed_weights() const { return inputs_ * outputs_ * taps_; }
-  void pack(const float* weights, float* packed) const;  // from O×I×H×W of the convolution
+  // Weights as they are used: blocks of outputs, then inputs (or several together), taps, and the outputs of
+  // the block.
+  [[nodiscard]] std::int64_t packed_weights() const { return outputs_ * packed_an_output(); }
+  void pack(const float* weights, Packed* packed) const;  // from O×I×H×W of the convolution
   // All pictures. `bias` may be null.
-  void run(const CpuContext& context, const float* x, const float* packed, const float* bias, float* y) const;
-  // `pictures` blocks of sixteen from x and y on, by the thread that calls.
-  void run(const float* x, const float* packed, const float* bias, float* y, std::int64_t pictures) const;
-  // From one block of pictures to the next, in floats.
+  void run(const CpuContext& context, const Element* x, const Packed* packed, const float* bias,
+           Element* y) const;
+  // `pictures` blocks from x and y on, by the thread that calls.
+  void run(const Element* x, const Packed* packed, const float* bias, Element* y, std::int64_t pictures) const;
+  // From one block of pictures to the next, in elements.
   [[nodiscard]] std::int64_t x_picture() const { return inputs_ * x_channel_; }
   [[nodiscard]] std::int64_t y_picture() const { return outputs_ * y_channel_; }
 
  private:
-  // A tap's place: in a channel of x, in floats, and in the kernel.
-  struct Tap {
-    std::int64_t x = 0;
-    std::int64_t kernel = 0;
-  };
+  static constexpr std::int64_t width = LanesElement<Element>::pictures;
   // Neighbouring pixels of y that have the same taps.
   struct Tile {
-    std::int64_t y = 0;  // the first, in floats
+    std::int64_t y = 0;  // the first, in elements
     std::int64_t pixels = 1;
-    std::int64_t x_pixel = 0;  // from one to the next, in floats
+    std::int64_t x_pixel = 0;  // from one to the next, in elements
     std::int64_t y_pixel = 0;
-    std::vector<Tap> taps;
+    std::vector<LanesTap> taps;
   };
-  LanesGather(const LanesProblem& problem, bool transposed);
-  void run_block(const float* x, const float* weights, const float* bias, float* y, std::int64_t size) const;
+  LanesGather(const LanesProblem& problem, const Loops& loops, bool transposed);
+  [[nodiscard]] std::int64_t packed_an_output() const {
+    constexpr std::int64_t together = LanesElement<Element>::inputs;
+    return (inputs_ + together - 1) / together * taps_;
+  }
 
+  Loops loops_;
   bool transposed_;  // `outputs` are the convolution's inputs
   std::int64_t blocks_;
   std::int64_t inputs_;  // channels summed over
   std::int64_t outputs_;
   std::int64_t taps_;
-  std::int64_t x_channel_;  // from one to the next, in floats
+  std::int64_t x_channel_;  // from one to the next, in elements
   std::int64_t y_channel_;
-  std::vector<std::int64_t> starts_;  // of blocks of output channels
   std::vector<Tile> tiles_;
 };
 
 // dw[o, i, k] = Σ dy[o]·x[i at k] and db[o] = Σ dy[o], over pictures and pixels. The batch is summed in parts,
 // each in stretches of pictures whose dy stays in the first cache.
+template <class Element>
 class LanesWeightGradient {
  public:
+  using Loops = LanesLoops<Element>;
   // Without `bias` no sums of dy alone.
-  LanesWeightGradient(const LanesProblem& problem, bool bias);
+  LanesWeightGradient(const LanesProblem& problem, bool bias, const Loops& loops = best_loops<Element>());
 
   [[nodiscard]] std::int64_t parts() const { return parts_; }
-  [[nodiscard]] std::int64_t stretch() const { return stretch_; }  // blocks of sixteen pictures
+  [[nodiscard]] std::int64_t stretch() const { return stretch_; }  // blocks of pictures
   // Calls f(first block, blocks) for the stretches of a part, the last first: its pictures were looked at last.
   template <class Function>
   void for_stretches(std::int64_t part, Function&& f) const {
@@ -91,7 +103,7 @@ class LanesWeightGradient {
       f(n, std::min(stretch_, last - n));
     }
   }
-  // Floats of one part's partial sums, and of those of all parts.
+  // Floats of one part's partial sums, and of those of all parts; they start at a vector's boundary.
   [[nodiscard]] std::int64_t partial() const {
     return (problem_.weights() + problem_.out_channels + lanes - 1) / lanes * lanes;
   }
@@ -99,21 +111,22 @@ class LanesWeightGradient {
 
   void clear(float* partial) const;
   // Adds a stretch of `pictures` blocks, of which x and dy are the first; those of dy are dy_picture apart.
-  void add(const float* x, const float* dy, std::int64_t dy_picture, std::int64_t pictures,
+  void add(const Element* x, const Element* dy, std::int64_t dy_picture, std::int64_t pictures,
            float* partial) const;
   // Sums the parts, in their order. `bias_gradient` may be null.
   void finish(const CpuContext& context, const float* scratch, float* weight_gradient,
               float* bias_gradient) const;
 
   // All of it.
-  void run(const CpuContext& context, const float* x, const float* dy, float* scratch, float* weight_gradient,
-           float* bias_gradient) const;
+  void run(const CpuContext& context, const Element* x, const Element* dy, float* scratch,
+           float* weight_gradient, float* bias_gradient) const;
 
  private:
+  static constexpr std::int64_t width = LanesElement<Element>::pictures;
   // What a tap, or several neighbours in a row of the kernel, reached within a strip of output rows: a
   // rectangle, without edges.
   struct Reach {
-    std::int64_t x = 0;  // its first pixel in a channel, in floats
+    std::int64_t x = 0;  // its first pixel in a channel, in elements
     std::int64_t dy = 0;
     std::int64_t rows = 0;
     std::int64_t columns = 0;
@@ -121,11 +134,12 @@ class LanesWeightGradient {
     std::int64_t taps = 1;
   };
   [[nodiscard]] std::vector<Reach> reaches(std::int64_t top, std::int64_t bottom) const;
-  void add_strip(const std::vector<Reach>& strip, const float* x, const float* dy, std::int64_t dy_picture,
+  void add_strip(const std::vector<Reach>& strip, const Element* x, const Element* dy, std::int64_t dy_picture,
                  std::int64_t pictures, std::int64_t output, float* partial) const;
 
   LanesProblem problem_;
   bool bias_;
+  Loops loops_;
   std::int64_t parts_;
   std::int64_t stretch_;
   std::vector<std::vector<Reach>> strips_;

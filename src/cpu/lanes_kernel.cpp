@@ -1,6 +1,7 @@
 // A convolution's three directions with pictures innermost as one kernel.
-#include "cpu/lanes_kinds.h"
+#include "cpu/lanes_conv.h"
 #include "cpu/loop_kernel.h"
+#include "cpu/packed_weights.h"
 
 #include <optional>
 
@@ -8,12 +9,12 @@ namespace descent {
 
 namespace {
 
-template <class Kind>
+template <class Element>
 class LanesConvKernel final : public LoopKernel {
  public:
   LanesConvKernel(const KernelRequest& request, const CpuContext& context)
       : op_(std::get<Conv>(request.unit.first().op)),
-        problem_(Kind::problem(op_, request.inputs.front().shape, request.output.shape)),
+        problem_(op_, request.inputs.front().shape, request.output.shape, Kind::pictures),
         forward_(Gather::forward(problem_)),
         forward_weights_(forward_),
         context_(context) {
@@ -31,7 +32,7 @@ class LanesConvKernel final : public LoopKernel {
     backward_report_ = report(request, "backward weights", Kind::format.layout, flops, bytes);
     if (!wants_gradient(request)) return;
     input_gradient_.emplace(Gather::backward(problem_));
-    backward_weights_ = PackedWeights(*input_gradient_);
+    backward_weights_ = PackedWeights<Element>(*input_gradient_);
     backward_report_ = report(request, "backward weights, data", Kind::format.layout, 2 * flops, 2 * bytes);
   }
 
@@ -56,24 +57,24 @@ class LanesConvKernel final : public LoopKernel {
   }
 
  private:
-  using Element = typename Kind::Element;
-  using Gather = typename Kind::Gather;
+  using Kind = LanesElement<Element>;
+  using Gather = LanesGather<Element>;
 
   Conv op_;
   LanesProblem problem_;
   Gather forward_;
   std::optional<Gather> input_gradient_;
-  std::optional<typename Kind::WeightGradient> weight_gradient_;
-  PackedWeights<Gather> forward_weights_;
-  PackedWeights<Gather> backward_weights_;
+  std::optional<LanesWeightGradient<Element>> weight_gradient_;
+  PackedWeights<Element> forward_weights_;
+  PackedWeights<Element> backward_weights_;
   CpuContext context_;
 };
 
 }  // namespace
 
 std::unique_ptr<Kernel> make_conv_lanes(const KernelRequest& request, const CpuContext& context) {
-  if (request.output.type == DType::bf16) return std::make_unique<LanesConvKernel<Bf16Lanes>>(request, context);
-  return std::make_unique<LanesConvKernel<F32Lanes>>(request, context);
+  if (request.output.type == DType::bf16) return std::make_unique<LanesConvKernel<Bf16>>(request, context);
+  return std::make_unique<LanesConvKernel<float>>(request, context);
 }
 
 }  // namespace descent

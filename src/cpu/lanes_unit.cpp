@@ -13,10 +13,11 @@
 // of 24 and 40 by kernels of one layer. Measured with two threads of a Zen 5 on the four blocks of convnet,
 // batch 1024: 3.8 ms forward and backward, kernels of one layer 5.2; arithmetic alone is 2.7 at 500 GFLOP/s,
 // padded taps counted. In bf16 all bytes are half as many, and the arithmetic takes half the time.
-#include "cpu/lanes_kinds.h"
+#include "cpu/lanes_conv.h"
 #include "cpu/lanes_norm.h"
 #include "cpu/loop_kernel.h"
 #include "cpu/norm_sums.h"
+#include "cpu/packed_weights.h"
 #include "cpu/parallel.h"
 
 #include <fmt/format.h>
@@ -51,13 +52,13 @@ class Space {
   std::size_t bytes_ = 0;
 };
 
-template <class Kind>
+template <class Element>
 class LanesUnitKernel final : public LoopKernel {
  public:
   LanesUnitKernel(const KernelRequest& request, const CpuContext& context)
       : conv_(std::get<Conv>(request.unit.first().op)),
         norm_(operation_in<BatchNorm>(request.unit)),
-        problem_(Kind::problem(conv_, request.inputs.front().shape, request.output.shape)),
+        problem_(conv_, request.inputs.front().shape, request.output.shape, Kind::pictures),
         forward_(Gather::forward(problem_)),
         // The mean takes away what a bias adds: its gradient is zero.
         weight_gradient_(problem_, conv_.bias && !norm_),
@@ -69,7 +70,7 @@ class LanesUnitKernel final : public LoopKernel {
     if (const auto relu = operation_in<GeneralRelu>(request.unit)) rule_.emplace(*relu);
     if (wants_gradient(request)) {
       input_gradient_.emplace(Gather::backward(problem_));
-      backward_weights_ = PackedWeights(*input_gradient_);
+      backward_weights_ = PackedWeights<Element>(*input_gradient_);
     }
     ask_for_memory(request);
     report_work(request);
@@ -103,8 +104,8 @@ class LanesUnitKernel final : public LoopKernel {
   }
 
  private:
-  using Element = typename Kind::Element;
-  using Gather = typename Kind::Gather;
+  using Kind = LanesElement<Element>;
+  using Gather = LanesGather<Element>;
 
   void ask_for_memory(const KernelRequest& request) {
     needs_.output = Kind::format;
@@ -265,9 +266,9 @@ class LanesUnitKernel final : public LoopKernel {
   LanesProblem problem_;
   Gather forward_;
   std::optional<Gather> input_gradient_;
-  typename Kind::WeightGradient weight_gradient_;
-  PackedWeights<Gather> forward_weights_;
-  PackedWeights<Gather> backward_weights_;
+  LanesWeightGradient<Element> weight_gradient_;
+  PackedWeights<Element> forward_weights_;
+  PackedWeights<Element> backward_weights_;
   std::int64_t slice_;  // elements of one channel of a vector of pictures
   NormSums sums_;
   std::size_t threads_;
@@ -281,8 +282,8 @@ class LanesUnitKernel final : public LoopKernel {
 }  // namespace
 
 std::unique_ptr<Kernel> make_lanes_unit(const KernelRequest& request, const CpuContext& context) {
-  if (request.output.type == DType::bf16) return std::make_unique<LanesUnitKernel<Bf16Lanes>>(request, context);
-  return std::make_unique<LanesUnitKernel<F32Lanes>>(request, context);
+  if (request.output.type == DType::bf16) return std::make_unique<LanesUnitKernel<Bf16>>(request, context);
+  return std::make_unique<LanesUnitKernel<float>>(request, context);
 }
 
 }  // namespace descent
