@@ -9,6 +9,17 @@
 
 using namespace descent;
 
+namespace {
+
+// On eight times `pictures` pictures.
+BenchResult bench_convnet(std::int64_t pictures, const BenchRequest& request) {
+  const auto device = make_device("cpu", {.threads = 1, .measure = false});
+  const Network network = load_network("convnet");
+  return bench(*device, network, synthetic_pictures(network, pictures, 1), request);
+}
+
+}  // namespace
+
 BOOST_AUTO_TEST_SUITE(benchmarks)
 
 BOOST_AUTO_TEST_CASE(the_median_lies_in_the_middle_and_is_a_mean_where_two_do) {
@@ -40,27 +51,15 @@ BOOST_AUTO_TEST_CASE(synthetic_pictures_follow_from_the_seed_and_use_every_class
 }
 
 BOOST_AUTO_TEST_CASE(a_batch_larger_than_the_pictures_is_refused) {
-  const auto device = make_device("cpu", {.threads = 1, .measure = false});
-  const Network network = load_network("convnet");
-  const PictureSet set = synthetic_pictures(network, 2, 1);
-  BenchRequest request;
-  request.batch = 17;
-  BOOST_CHECK_EXCEPTION(static_cast<void>(bench(*device, network, set, request)), std::exception,
+  BOOST_CHECK_EXCEPTION(static_cast<void>(bench_convnet(2, {.batch = 17})), std::exception,
                         [](const std::exception& error) {
                           return std::string(error.what()) == "a batch of 17 is more than the 16 pictures";
                         });
 }
 
 BOOST_AUTO_TEST_CASE(a_step_is_the_sum_of_its_parts_in_every_run) {
-  const auto device = make_device("cpu", {.threads = 1, .measure = false});
-  const Network network = load_network("convnet");
-  const PictureSet set = synthetic_pictures(network, 4, 1);
-  BenchRequest request;
-  request.batch = 4;
-  request.runs = 3;
   for (const Mode mode : {Mode::train, Mode::infer}) {
-    request.mode = mode;
-    const BenchResult result = bench(*device, network, set, request);
+    const BenchResult result = bench_convnet(4, {.mode = mode, .batch = 4, .runs = 3});
     BOOST_TEST(result.parts.size() == (mode == Mode::train ? 5U : 3U));
     BOOST_TEST(result.step.seconds.size() == 3U);
     for (std::size_t run = 0; run < 3; ++run) {

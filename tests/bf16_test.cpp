@@ -27,11 +27,7 @@ namespace descent::test {
 namespace {
 
 CpuDevice device_of(std::optional<Layout> layout, bool library, int threads) {
-  DeviceOptions options;
-  options.threads = threads;
-  options.use_plan_cache = false;
-  options.measure = false;
-  return CpuDevice(options, {layout, library});
+  return CpuDevice(by_rule(threads), {layout, library});
 }
 
 // A value that was rounded may lie on the other side of a kink, or lose against its neighbour, and one such

@@ -1,4 +1,5 @@
 // Layers that one kernel computes: convolution, batch normalisation, addition and the activation behind them.
+#include "bound_plan.h"
 #include "compare.h"
 #include "cpu/device.h"
 #include "network_builder.h"
@@ -17,14 +18,6 @@ namespace descent::test {
 namespace {
 
 const GeneralRelu seed_relu{.leak = 0.1, .sub = 0.4};
-
-DeviceOptions by_rule(int threads) {
-  DeviceOptions options;
-  options.threads = threads;
-  options.use_plan_cache = false;
-  options.measure = false;
-  return options;
-}
 
 OpCase chain(const Shape& input, const std::vector<Op>& ops, std::int64_t batch) {
   NetworkBuilder builder(input);
@@ -126,9 +119,7 @@ std::pair<std::vector<float>, std::vector<float>> step_watching(Device& device, 
   request.batch = row.batch;
   request.input_gradient = true;
   for (const std::size_t layer : layers) request.watch.push_back({layer, true, true});
-  const auto plan = device.prepare(row.network, request, store);
-  Buffer workspace = device.allocate(plan->workspace_bytes());
-  plan->bind(workspace);
+  const BoundPlan plan(device, row.network, request, store);
   plan->write(Plan::Port::input, values.values().input);
   plan->forward({});
   plan->write(Plan::Port::output_gradient, values.values().output_gradient);

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 using descent::test::Ending;
@@ -24,14 +25,6 @@ json bench(const Workplace& place, const std::string& arguments) {
   const Ending outcome = place.run(small + "--json - " + arguments);
   BOOST_TEST(outcome.code == 0, outcome.errors);
   return json::parse(outcome.output);
-}
-
-void check_refused(const Workplace& place, const std::string& arguments, const std::string& part) {
-  const Ending outcome = place.run("bench " + arguments);
-  BOOST_TEST(outcome.code == 2, arguments << " ended with " << outcome.code);
-  BOOST_TEST(holds(outcome.errors, part), outcome.errors << " lacks " << part);
-  BOOST_TEST(std::count(outcome.errors.begin(), outcome.errors.end(), '\n') == 1, outcome.errors);
-  BOOST_TEST(outcome.output.empty(), outcome.output);
 }
 
 }  // namespace
@@ -153,22 +146,28 @@ BOOST_AUTO_TEST_CASE(a_page_shows_the_operations_under_the_machines_roofs) {
 
 BOOST_AUTO_TEST_CASE(wrong_options_get_one_sentence) {
   const Workplace place;
-  check_refused(place, "--mode fly", "'fly'");
-  check_refused(place, "--model no-such-net", "no-such-net");
-  check_refused(place, "--size 3x", "--size takes a whole number");
-  check_refused(place, "--size 0", "--size must be a whole number from 1");
-  check_refused(place, "--batch 0", "--batch must be");
-  check_refused(place, "--runs none", "--runs takes a whole number");
-  check_refused(place, "--mode update --parameters 0.5", "--parameters must be a whole number");
-  check_refused(place, "--kernels mkl", "'mkl'");
-  check_refused(place, "--optimizer adm", "did you mean 'adam'");
-  check_refused(place, "--data nowhere", "nowhere");
-  check_refused(place, "--page ''", "--page needs a file");
-  check_refused(place, "--no-peaks --page step.html", "does not go with --no-peaks");
-  check_refused(place, "--json ''", "--json needs a file");
-  check_refused(place, "--model tiny.toml --data halves --batch 21",
-                "a batch of 21 is more than the 20 pictures");
-  check_refused(place, "--model resnet18 --size 40000", "--size must be");
+  for (const auto& [arguments, part] : std::vector<std::pair<std::string, std::string>>{
+           {"--mode fly", "'fly'"},
+           {"--model no-such-net", "no-such-net"},
+           {"--size 3x", "--size takes a whole number"},
+           {"--size 0", "--size must be a whole number from 1"},
+           {"--batch 0", "--batch must be"},
+           {"--runs none", "--runs takes a whole number"},
+           {"--mode update --parameters 0.5", "--parameters must be a whole number"},
+           {"--kernels mkl", "'mkl'"},
+           {"--optimizer adm", "did you mean 'adam'"},
+           {"--data nowhere", "nowhere"},
+           {"--page ''", "--page needs a file"},
+           {"--no-peaks --page step.html", "does not go with --no-peaks"},
+           {"--json ''", "--json needs a file"},
+           {"--model tiny.toml --data halves --batch 21", "a batch of 21 is more than the 20 pictures"},
+           {"--model resnet18 --size 40000", "--size must be"}}) {
+    const Ending outcome = place.run("bench " + arguments);
+    BOOST_TEST(outcome.code == 2, arguments << " ended with " << outcome.code);
+    BOOST_TEST(holds(outcome.errors, part), outcome.errors << " lacks " << part);
+    BOOST_TEST(std::count(outcome.errors.begin(), outcome.errors.end(), '\n') == 1, outcome.errors);
+    BOOST_TEST(outcome.output.empty(), outcome.output);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

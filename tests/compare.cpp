@@ -45,26 +45,26 @@ void check_statistics(const Outcome& actual, const Outcome& expected, const Para
   }
 }
 
-DeviceOptions options(int threads) {
-  DeviceOptions by_rule;
-  by_rule.threads = threads;
-  by_rule.use_plan_cache = false;
-  by_rule.measure = false;
-  return by_rule;
-}
-
 }  // namespace
+
+DeviceOptions by_rule(int threads) {
+  DeviceOptions options;
+  options.threads = threads;
+  options.use_plan_cache = false;
+  options.measure = false;
+  return options;
+}
 
 std::vector<TestedDevice> devices(int threads) {
   std::vector<TestedDevice> all;
-  for (const std::string& name : device_names()) all.push_back({name, make_device(name, options(threads))});
+  for (const std::string& name : device_names()) all.push_back({name, make_device(name, by_rule(threads))});
   return all;
 }
 
 std::vector<TestedDevice> devices_with_all_choices(int threads) {
   std::vector<TestedDevice> all = devices(threads);
   const auto add_cpu = [&](std::string_view choice, const CpuChoices& choices) {
-    all.push_back({"cpu, " + std::string(choice), std::make_unique<CpuDevice>(options(threads), choices)});
+    all.push_back({"cpu, " + std::string(choice), std::make_unique<CpuDevice>(by_rule(threads), choices)});
   };
   for (const Layout layout : {nchw, nhwc, nchw8c, nchw16c, n16chw})
     add_cpu(layout_name(layout), {layout, true});

@@ -17,6 +17,9 @@ struct TestedDevice {
   std::unique_ptr<Device> device;
 };
 
+// Choices by rule, not by timing: the same in every run.
+[[nodiscard]] DeviceOptions by_rule(int threads);
+
 // Every device of this machine with choices by rule, not by timing. New ones at each call: nothing that
 // one test leaves behind can help another.
 [[nodiscard]] std::vector<TestedDevice> devices(int threads = 2);

@@ -1,5 +1,6 @@
 // Pictures innermost, sixteen to a vector: every operation of the table again, in whole vectors of pictures.
 #include "cpu/lanes.h"
+#include "bound_plan.h"
 #include "compare.h"
 #include "cpu/device.h"
 #include "network_builder.h"
@@ -20,11 +21,7 @@ namespace descent::test {
 namespace {
 
 CpuDevice lanes_device(int threads, bool library = true) {
-  DeviceOptions options;
-  options.threads = threads;
-  options.use_plan_cache = false;
-  options.measure = false;
-  return CpuDevice(options, {n16chw, library});
+  return CpuDevice(by_rule(threads), {n16chw, library});
 }
 
 OpCase with_batch(const OpCase& row, std::int64_t batch) {
@@ -114,23 +111,14 @@ BOOST_AUTO_TEST_CASE(pictures_loaded_as_the_first_layer_reads_them_count_like_th
   for (std::size_t i = 0; i < batch; ++i) indices[i] = static_cast<std::uint32_t>((i * 7 + 3) % 40);
 
   const auto run = [&](auto&& load) {
-    DeviceOptions options;
-    options.threads = 2;
-    options.use_plan_cache = false;
-    options.measure = false;
-    CpuDevice device(options, {n16chw, true});
+    CpuDevice device = lanes_device(2);
     ParameterStore store(device, parameter_layout(network), true);
     HostParameters parameters = store.download();
     for (std::size_t i = 0; i < parameters.trained.size(); ++i) {
       parameters.trained[i] = static_cast<float>(i % 11) / 7 - 0.6F;
     }
     store.upload(parameters);
-    PlanRequest request;
-    request.mode = Mode::train;
-    request.batch = batch;
-    const auto plan = device.prepare(network, request, store);
-    Buffer workspace = device.allocate(plan->workspace_bytes());
-    plan->bind(workspace);
+    const BoundPlan plan(device, network, {.mode = Mode::train, .batch = batch}, store);
     load(*plan);
     plan->forward({});
     std::vector<float> logits(batch * 8 * 3 * 5);

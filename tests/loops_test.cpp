@@ -26,11 +26,7 @@ constexpr Layout layouts[] = {nchw, nhwc, nchw8c, nchw16c, n16chw};
 
 // Own loops wherever there are some.
 CpuDevice loops_device(Layout layout, int threads) {
-  DeviceOptions options;
-  options.threads = threads;
-  options.use_plan_cache = false;
-  options.measure = false;
-  return CpuDevice(options, {layout, false});
+  return CpuDevice(by_rule(threads), {layout, false});
 }
 
 // Linear layers have no loops.

@@ -1,6 +1,7 @@
 // oneDNN falls back to reference code without a word, hundreds of times slower. No operation of a built-in
 // network may end there.
 
+#include "bound_plan.h"
 #include "cpu/onednn.h"
 #include "descent/device.h"
 #include "descent/network.h"
@@ -20,10 +21,8 @@ BOOST_AUTO_TEST_CASE(in_any_operation_of_a_built_in_network) {
     const Network network = load_network(std::string(builtin.name));
     ParameterStore store(*device, parameter_layout(network), true);
     for (const Mode mode : {Mode::train, Mode::infer}) {
-      const auto plan =
-          device->prepare(network, {.mode = mode, .batch = 2, .loss = mode == Mode::train}, store);
-      Buffer workspace = device->allocate(plan->workspace_bytes());
-      plan->bind(workspace);
+      const test::BoundPlan plan(*device, network, {.mode = mode, .batch = 2, .loss = mode == Mode::train},
+                                 store);
       const auto reports = plan->explain(0);
       BOOST_TEST(reports.size() >= network.layers.size() / 4);  // a kernel may compute several layers
       for (const OperationReport& report : reports) {

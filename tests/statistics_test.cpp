@@ -3,6 +3,7 @@
 #include "train/statistics.h"
 
 #include "base/csv.h"
+#include "compare.h"
 #include "cpu/device.h"
 #include "descent/error.h"
 #include "descent/random.h"
@@ -20,16 +21,13 @@
 #include <vector>
 
 using namespace descent;
+using descent::test::by_rule;
 using descent::test::tolerance;
 
 namespace {
 
 CpuDevice make_cpu(int threads = 1) {
-  DeviceOptions options;
-  options.threads = threads;
-  options.measure = false;
-  options.use_plan_cache = false;
-  return CpuDevice(options);
+  return CpuDevice(by_rule(threads));
 }
 
 Summary summary_of(const std::vector<float>& values, int threads = 1) {

@@ -1,4 +1,5 @@
 // Built-in networks from end to end, against the reference; and plans that share memory.
+#include "bound_plan.h"
 #include "compare.h"
 #include "network_builder.h"
 #include "reference/device.h"
@@ -105,11 +106,7 @@ BOOST_AUTO_TEST_CASE(inference_follows_parameters_that_training_changed) {
   const OpCase inference = network_row("convnet", 3, Mode::infer);
   const auto logits_after_update = [&](Device& device) {
     CaseRun run(device, training);
-    PlanRequest request;
-    request.batch = inference.batch;
-    const auto plan = device.prepare(inference.network, request, run.store());
-    Buffer workspace = device.allocate(plan->workspace_bytes());
-    plan->bind(workspace);
+    const BoundPlan plan(device, inference.network, {.batch = inference.batch}, run.store());
     std::vector<float> logits(30);
     const auto infer = [&] {
       plan->write(Plan::Port::input, run.values().input);
@@ -156,12 +153,7 @@ BOOST_AUTO_TEST_CASE(dropout_draws_the_same_for_a_picture_however_the_epoch_is_c
   const Network network = builder.build();
   const auto outputs = [&](Device& device, std::int64_t batch) {
     ParameterStore store(device, parameter_layout(network), true);
-    PlanRequest request;
-    request.mode = Mode::train;
-    request.batch = batch;
-    const auto plan = device.prepare(network, request, store);
-    Buffer workspace = device.allocate(plan->workspace_bytes());
-    plan->bind(workspace);
+    const BoundPlan plan(device, network, {.mode = Mode::train, .batch = batch}, store);
     std::vector<float> all;
     std::vector<float> values(static_cast<std::size_t>(batch) * 105, 1.0F);
     for (std::int64_t first = 0; first < 12; first += batch) {
@@ -193,13 +185,7 @@ BOOST_AUTO_TEST_CASE(pictures_are_gathered_and_normalised_alike) {
   const std::vector<std::uint32_t> indices{2, 0, 3};
   const auto loaded = [&](Device& device) {
     ParameterStore store(device, parameter_layout(network), true);
-    PlanRequest request;
-    request.mode = Mode::train;
-    request.batch = 3;
-    request.loss = true;
-    const auto plan = device.prepare(network, request, store);
-    Buffer workspace = device.allocate(plan->workspace_bytes());
-    plan->bind(workspace);
+    const BoundPlan plan(device, network, {.mode = Mode::train, .batch = 3, .loss = true}, store);
     plan->load({pictures, labels, network.input, &network.normalisation}, indices);
     std::vector<float> values(std::size_t{2} * 3 * 105);
     plan->read(Plan::Port::input, std::span(values).first(315));

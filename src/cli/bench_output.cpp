@@ -39,6 +39,11 @@ double share_of(const Bench& bench, const OperationReport& one) {
   return share_of_limits(one.flops, one.bytes, one.seconds, limits_of(bench, one.bytes));
 }
 
+double share_of_update(const Bench& bench) {
+  const double bytes = bench.update_bytes;
+  return share_of_limits(0, bytes, bench.result.step.least(), limits_of(bench, bytes));
+}
+
 double sum_of(const std::vector<OperationReport>& operations, double OperationReport::*member) {
   double sum = 0;
   for (const OperationReport& one : operations) sum += one.*member;
@@ -91,11 +96,10 @@ std::string operations_text(const Bench& bench) {
 }
 
 std::string update_text(const Bench& bench) {
-  const double seconds = bench.result.step.least();
-  return fmt::format(
-      "{} parameters, {:.1f} MB a pass: {} GB/s, {} of the machine's copy\n", bench.result.parameters,
-      bench.update_bytes / 1e6, giga_text(bench.update_bytes, seconds),
-      share_text(share_of_limits(0, bench.update_bytes, seconds, limits_of(bench, bench.update_bytes))));
+  return fmt::format("{} parameters, {:.1f} MB a pass: {} GB/s, {} of the machine's copy\n",
+                     bench.result.parameters, bench.update_bytes / 1e6,
+                     giga_text(bench.update_bytes, bench.result.step.least()),
+                     share_text(share_of_update(bench)));
 }
 
 Json peaks_json(const MachinePeaks& peaks) {
@@ -117,6 +121,40 @@ Json operation_json(const Bench& bench, const OperationReport& one) {
           {"flops_per_second", rate(one.flops, one.seconds)},
           {"bytes_per_second", rate(one.bytes, one.seconds)},
           {"share", share_of(bench, one)}};
+}
+
+Json work_json(const BenchFacts& facts) {
+  return {{"model", facts.model},     {"data", facts.data},   {"input", facts.input},
+          {"classes", facts.classes}, {"batch", facts.batch}, {"precision", facts.precision},
+          {"kernels", facts.kernels}};
+}
+
+Json update_json(const Bench& bench) {
+  const double seconds = bench.result.step.least();
+  return {{"bytes", bench.update_bytes},
+          {"bytes_per_second", rate(bench.update_bytes, seconds)},
+          {"share", share_of_update(bench)}};
+}
+
+// Of a step or an answer: its parts and operations.
+Json step_json(const Bench& bench) {
+  const BenchResult& result = bench.result;
+  Json parts = Json::array();
+  for (const BenchPart& part : result.parts) {
+    parts.push_back(
+        {{"part", part.name}, {"seconds_min", part.times.least()}, {"seconds_median", part.times.median()}});
+  }
+  Json operations = Json::array();
+  for (const OperationReport& one : result.operations) operations.push_back(operation_json(bench, one));
+  Json json{{"images_per_second", rate(static_cast<double>(bench.facts.batch), result.step.median())},
+            {"workspace_bytes", result.workspace_bytes}};
+  if (bench.facts.mode == "train") json["loss"] = result.loss;
+  json.update({{"parts", std::move(parts)},
+               {"operations_seconds", sum_of(result.operations, &OperationReport::seconds)},
+               {"operations_flops", sum_of(result.operations, &OperationReport::flops)},
+               {"share", share_of_operations(bench)},
+               {"operations", std::move(operations)}});
+  return json;
 }
 
 }  // namespace
@@ -147,47 +185,19 @@ std::string bench_text(const Bench& bench) {
 Json bench_json(const Bench& bench) {
   const BenchFacts& facts = bench.facts;
   const BenchResult& result = bench.result;
+  const bool update = facts.mode == "update";
   Json json{{"format", "descent bench 1"}, {"version", DESCENT_VERSION}, {"compiler", DESCENT_COMPILER},
             {"machine", facts.device},     {"threads", facts.threads},   {"mode", facts.mode}};
-  if (facts.mode != "update") {
-    json["model"] = facts.model;
-    json["data"] = facts.data;
-    json["input"] = facts.input;
-    json["classes"] = facts.classes;
-    json["batch"] = facts.batch;
-    json["precision"] = facts.precision;
-    json["kernels"] = facts.kernels;
-  }
+  if (!update) json.update(work_json(facts));
   if (!facts.optimizer.empty()) json["optimizer"] = facts.optimizer;
-  json["parameters"] = result.parameters;
-  json["peaks"] = bench.peaks ? peaks_json(*bench.peaks) : Json();
-  json["runs"] = result.step.seconds.size();
-  json["seconds_min"] = result.step.least();
-  json["seconds_median"] = result.step.median();
-  json["seconds_max"] = result.step.most();
-  json["peak_resident_bytes"] = bench.peak_resident_bytes;
-  if (facts.mode == "update") {
-    json["bytes"] = bench.update_bytes;
-    json["bytes_per_second"] = rate(bench.update_bytes, result.step.least());
-    json["share"] =
-        share_of_limits(0, bench.update_bytes, result.step.least(), limits_of(bench, bench.update_bytes));
-    return json;
-  }
-  json["images_per_second"] = rate(static_cast<double>(facts.batch), result.step.median());
-  json["workspace_bytes"] = result.workspace_bytes;
-  if (facts.mode == "train") json["loss"] = result.loss;
-  Json parts = Json::array();
-  for (const BenchPart& part : result.parts) {
-    parts.push_back(
-        {{"part", part.name}, {"seconds_min", part.times.least()}, {"seconds_median", part.times.median()}});
-  }
-  json["parts"] = std::move(parts);
-  json["operations_seconds"] = sum_of(result.operations, &OperationReport::seconds);
-  json["operations_flops"] = sum_of(result.operations, &OperationReport::flops);
-  json["share"] = share_of_operations(bench);
-  Json operations = Json::array();
-  for (const OperationReport& one : result.operations) operations.push_back(operation_json(bench, one));
-  json["operations"] = std::move(operations);
+  json.update({{"parameters", result.parameters},
+               {"peaks", bench.peaks ? peaks_json(*bench.peaks) : Json()},
+               {"runs", result.step.seconds.size()},
+               {"seconds_min", result.step.least()},
+               {"seconds_median", result.step.median()},
+               {"seconds_max", result.step.most()},
+               {"peak_resident_bytes", bench.peak_resident_bytes}});
+  json.update(update ? update_json(bench) : step_json(bench));
   return json;
 }
 

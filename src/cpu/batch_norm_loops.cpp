@@ -18,35 +18,40 @@
 namespace descent {
 namespace {
 
-// One number a channel each: y = (x − centre)·slope + shift.
+// One number a channel each: y = (x − centre)·slope + shift. The loops below read them field by field: GCC does
+// not vectorise what comes as a struct from a function.
 struct Forward {
   float *centre, *slope, *shift;
-
-  [[nodiscard]] Forward from(std::int64_t channel) const {
-    return {centre + channel, slope + channel, shift + channel};
-  }
-  void set(std::int64_t channel, const ChannelForward& by) const {
-    centre[channel] = by.centre;
-    slope[channel] = by.slope;
-    shift[channel] = by.shift;
-  }
-  [[nodiscard]] ChannelForward one() const { return {*centre, *slope, *shift}; }
 };
 
 // dx = (x − centre)·slope + (dy·gain + shift)
 struct Backward {
   float *gain, *slope, *shift;
-
-  [[nodiscard]] Backward from(std::int64_t channel) const {
-    return {gain + channel, slope + channel, shift + channel};
-  }
-  void set(std::int64_t channel, const ChannelBackward& by) const {
-    gain[channel] = by.gain;
-    slope[channel] = by.slope;
-    shift[channel] = by.shift;
-  }
-  [[nodiscard]] ChannelBackward one() const { return {*gain, *slope, *shift}; }
 };
+
+template <class Coefficients>
+Coefficients from_channel(const Coefficients& of, std::int64_t channel) {
+  const auto& [first, second, third] = of;
+  return {first + channel, second + channel, third + channel};
+}
+
+template <class Coefficients, class Channel>
+void set_channel(const Coefficients& of, std::int64_t channel, const Channel& by) {
+  const auto& [first, second, third] = of;
+  const auto& [one, two, three] = by;
+  first[channel] = one;
+  second[channel] = two;
+  third[channel] = three;
+}
+
+// The first channel's.
+ChannelForward one_of(const Forward& by) {
+  return {*by.centre, *by.slope, *by.shift};
+}
+
+ChannelBackward one_of(const Backward& by) {
+  return {*by.gain, *by.slope, *by.shift};
+}
 
 inline float normalised(float x, const ChannelForward& by) {
   return (x - by.centre) * by.slope + by.shift;
@@ -85,7 +90,7 @@ template <class Element, class Rule>
 DESCENT_CLONES void add_gradient_sums(const Element* x, const Element* dy, std::int64_t cells,
                                       std::int64_t inner, Forward by, Rule rule, NormSums::Part to) {
   if (inner == 1) {
-    const ChannelForward one = by.one();
+    const ChannelForward one = one_of(by);
     double first = 0;
     double second = 0;
 #pragma omp simd reduction(+ : first, second)
@@ -111,7 +116,7 @@ template <class Element, class Rule>
 DESCENT_CLONES void normalise(const Element* x, Element* y, std::int64_t cells, std::int64_t inner, Forward by,
                               Rule rule) {
   if (inner == 1) {
-    const ChannelForward one = by.one();
+    const ChannelForward one = one_of(by);
 #pragma omp simd
     for (std::int64_t i = 0; i < cells; ++i)
       y[i] = to_element<Element>(rule.value(normalised(to_f32(x[i]), one)));
@@ -130,8 +135,8 @@ template <class Element, class Rule>
 DESCENT_CLONES void input_gradients(const Element* x, const Element* dy, Element* dx, std::int64_t cells,
                                     std::int64_t inner, Forward by, Backward back, Rule rule) {
   if (inner == 1) {
-    const ChannelForward one = by.one();
-    const ChannelBackward one_back = back.one();
+    const ChannelForward one = one_of(by);
+    const ChannelBackward one_back = one_of(back);
 #pragma omp simd
     for (std::int64_t i = 0; i < cells; ++i) {
       const float g = rule.gradient(normalised(to_f32(x[i]), one), to_f32(dy[i]));
@@ -191,14 +196,15 @@ class BatchNormKernel : public LoopKernel {
       const ChannelMoments moments = trains_ ? batch_moments(op_, sums_.total(sums(), c), count(), running)
                                              : running_moments(op_, running);
       if (trains_) saved_moments()[c] = moments;
-      by.set(c, channel_forward(moments, scale[c], shift[c]));
+      set_channel(by, c, channel_forward(moments, scale[c], shift[c]));
     }
     for_cells([&, this](std::int64_t offset, std::int64_t channel, std::int64_t cells) {
       const Element* const x = input<Element>() + offset;
       Element* const y = output<Element>() + offset;
-      if (lanes_) return normalise_lanes(x, y, cells, by.from(channel).one(), rule_ ? &*rule_ : nullptr);
-      if (rule_) return normalise(x, y, cells, blocking_.inner, by.from(channel), *rule_);
-      normalise(x, y, cells, blocking_.inner, by.from(channel), NoActivation{});
+      if (lanes_)
+        return normalise_lanes(x, y, cells, one_of(from_channel(by, channel)), rule_ ? &*rule_ : nullptr);
+      if (rule_) return normalise(x, y, cells, blocking_.inner, from_channel(by, channel), *rule_);
+      normalise(x, y, cells, blocking_.inner, from_channel(by, channel), NoActivation{});
     });
   }
 
@@ -214,16 +220,16 @@ class BatchNormKernel : public LoopKernel {
       const AffineGradient gradient = affine_gradient(moments, sums_.total(sums(), c));
       if (scale_gradient != nullptr) scale_gradient[c] = static_cast<float>(gradient.scale);
       if (shift_gradient != nullptr) shift_gradient[c] = static_cast<float>(gradient.shift);
-      back.set(c, channel_backward(moments, gradient, scale[c], count()));
+      set_channel(back, c, channel_backward(moments, gradient, scale[c], count()));
     }
     if (input_gradient<Element>() == nullptr) return;
     for_cells([&, this](std::int64_t offset, std::int64_t channel, std::int64_t cells) {
       const Element* const x = input<Element>() + offset;
       const Element* const dy = output_gradient<Element>() + offset;
       Element* const dx = input_gradient<Element>() + offset;
-      const Forward from = by.from(channel);
-      const Backward to = back.from(channel);
-      if (lanes_) return lanes_gradient(x, dy, dx, cells, from.one(), to.one(), rule_ ? &*rule_ : nullptr);
+      const Forward from = from_channel(by, channel);
+      const Backward to = from_channel(back, channel);
+      if (lanes_) return lanes_gradient(x, dy, dx, cells, one_of(from), one_of(to), rule_ ? &*rule_ : nullptr);
       if (rule_) return input_gradients(x, dy, dx, cells, blocking_.inner, from, to, *rule_);
       input_gradients(x, dy, dx, cells, blocking_.inner, from, to, NoActivation{});
     });
@@ -243,9 +249,10 @@ class BatchNormKernel : public LoopKernel {
     for_parts([&, this](std::int64_t offset, std::int64_t channel, NormSums::Part to) {
       const Element* const x = input<Element>() + offset;
       const Element* const dy = output_gradient<Element>() + offset;
-      const Forward from = by.from(channel);
+      const Forward from = from_channel(by, channel);
       if (lanes_) {
-        return to.add(0, lanes_gradient_sums(x, dy, blocking_.cells(), from.one(), rule_ ? &*rule_ : nullptr));
+        return to.add(0,
+                      lanes_gradient_sums(x, dy, blocking_.cells(), one_of(from), rule_ ? &*rule_ : nullptr));
       }
       if (rule_) return add_gradient_sums(x, dy, blocking_.cells(), blocking_.inner, from, *rule_, to);
       add_gradient_sums(x, dy, blocking_.cells(), blocking_.inner, from, NoActivation{}, to);

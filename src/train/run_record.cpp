@@ -54,31 +54,30 @@ void RunRecord::cleanup_fit(FitState& state) {
 
 void RunRecord::write(const FitState& state, const std::string& outcome, const std::string& finished) const {
   using Json = nlohmann::ordered_json;
-  Json run;
   const std::filesystem::path folder = std::filesystem::absolute(folder_).lexically_normal();
-  run["name"] = (folder.has_filename() ? folder : folder.parent_path()).filename().string();
-  run["version"] = facts_.version;
-  run["command"] = facts_.command;
-  run["device"] = facts_.device;
-  run["host"] = facts_.host;
-  run["os"] = facts_.os;
-  run["processor"] = facts_.processor;
-  run["threads"] = facts_.threads;
-  run["compiler"] = facts_.compiler;
-  run["started"] = started_;
-  run["finished"] = finished.empty() ? Json() : Json(finished);
-  run["state"] = outcome;
-  run["pid"] = ::getpid();
-  run["epochs"] = state.settings.epochs;
-  run["steps_per_epoch"] = state.steps_per_epoch;
-  run["batch_size"] = state.settings.batch_size;
-  run["train_pictures"] = facts_.train_pictures;
-  run["valid_pictures"] = facts_.valid_pictures;
-  run["data"] = facts_.data;
-  run["model"] = facts_.model;
-  run["optimizer"] = facts_.optimizer;
-  run["classes"] = facts_.classes;
-  run["parameters"] = parameter_count(state.store.layout());
+  const Json run{{"name", (folder.has_filename() ? folder : folder.parent_path()).filename().string()},
+                 {"version", facts_.version},
+                 {"command", facts_.command},
+                 {"device", facts_.device},
+                 {"host", facts_.host},
+                 {"os", facts_.os},
+                 {"processor", facts_.processor},
+                 {"threads", facts_.threads},
+                 {"compiler", facts_.compiler},
+                 {"started", started_},
+                 {"finished", finished.empty() ? Json() : Json(finished)},
+                 {"state", outcome},
+                 {"pid", ::getpid()},
+                 {"epochs", state.settings.epochs},
+                 {"steps_per_epoch", state.steps_per_epoch},
+                 {"batch_size", state.settings.batch_size},
+                 {"train_pictures", facts_.train_pictures},
+                 {"valid_pictures", facts_.valid_pictures},
+                 {"data", facts_.data},
+                 {"model", facts_.model},
+                 {"optimizer", facts_.optimizer},
+                 {"classes", facts_.classes},
+                 {"parameters", parameter_count(state.store.layout())}};
   write_file_atomically(folder_ / "run.json", run.dump(2, ' ', false, Json::error_handler_t::replace) + '\n');
 }
 
