@@ -1,6 +1,5 @@
 // What `descent bench` measures with: pictures out of nothing, sums of times, the machine's limits.
 #include "bench/bench.h"
-#include "cpu/peaks.h"
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
@@ -82,12 +81,12 @@ BOOST_AUTO_TEST_CASE(an_update_counts_what_it_reads_and_writes) {
 }
 
 BOOST_AUTO_TEST_CASE(an_operation_is_held_against_a_copy_of_its_size) {
-  MachinePeaks peaks;
-  BOOST_TEST(peaks.bandwidth(10) == 0);
+  Peaks peaks;
+  BOOST_TEST(bandwidth(peaks, 10) == 0);
   peaks.copies = {{100, 9}, {1000, 5}};
-  BOOST_TEST(peaks.bandwidth(100) == 9);
-  BOOST_TEST(peaks.bandwidth(101) == 5);
-  BOOST_TEST(peaks.bandwidth(5000) == 5);
+  BOOST_TEST(bandwidth(peaks, 100) == 9);
+  BOOST_TEST(bandwidth(peaks, 101) == 5);
+  BOOST_TEST(bandwidth(peaks, 5000) == 5);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

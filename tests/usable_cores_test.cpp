@@ -1,6 +1,7 @@
 // The number of threads: affinity, cgroup quotas in made-up file systems, and the user's own wish.
-#include "cpu/usable_cores.h"
+#include "base/usable_cores.h"
 
+#include "cpu/denormals.h"
 #include "cpu/parallel.h"
 #include "descent/device.h"
 

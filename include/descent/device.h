@@ -142,6 +142,25 @@ struct UpdateRequest {
   double clip_norm = 0;  // > 0: scale all gradients so that their global norm is at most this
 };
 
+// What a device computes and moves at most: the roofs under which every operation works.
+struct Peaks {
+  // A copy of `bytes` in all: half of them read, half written.
+  struct Copy {
+    std::size_t bytes = 0;
+    double bytes_per_second = 0;
+  };
+
+  double f32_flops = 0;        // operations a second; a multiply-add counts as two
+  double bf16_flops = 0;       // the same, of products of bf16 summed up in f32; 0: no instructions for them
+  std::vector<Copy> copies{};  // from small ones, that caches hold, to large ones
+};
+
+// A line of `descent doctor`: "oneDNN", "3.2.0".
+struct DeviceFact {
+  std::string subject;
+  std::string finding;
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -149,9 +168,10 @@ class Device {
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
-  [[nodiscard]] virtual std::string_view name() const = 0;    // "cpu"
-  [[nodiscard]] virtual std::string description() const = 0;  // "AMD EPYC, avx512_core_bf16, 2 threads"
-  [[nodiscard]] virtual DType parameter_type() const = 0;     // of ParameterStore's buffers
+  [[nodiscard]] virtual std::string_view name() const = 0;          // "cpu"
+  [[nodiscard]] virtual std::string description() const = 0;        // "AMD EPYC, avx512_core_bf16, 2 threads"
+  [[nodiscard]] virtual std::vector<DeviceFact> facts() const = 0;  // what more there is to know of it
+  [[nodiscard]] virtual DType parameter_type() const = 0;           // of ParameterStore's buffers
 
   [[nodiscard]] virtual Buffer allocate(std::size_t bytes) = 0;  // 64-byte aligned, zeroed
   // Between host f32 and as many elements of `type` at a device address.
@@ -176,6 +196,9 @@ class Device {
   virtual void update(ParameterStore& store, OptimizerState& state, const UpdateRequest& request) = 0;
 
   virtual void wait() = 0;  // until everything asked for has been done
+
+  // Measured now, by small kernels of the device's own with all of it at work; takes about a second.
+  [[nodiscard]] virtual Peaks peaks() = 0;
 
   // Measured choices (the plan cache) as a file for the run folder; empty if the device makes none.
   [[nodiscard]] virtual std::string plan_text() const = 0;

@@ -214,6 +214,13 @@ UpdateBench bench_update(Device& device, std::int64_t parameters, const Optimize
   return {std::move(result.step), passes * element * static_cast<double>(parameters)};
 }
 
+double bandwidth(const Peaks& peaks, double bytes) {
+  const auto found = std::ranges::find_if(
+      peaks.copies, [bytes](const Peaks::Copy& copy) { return bytes <= static_cast<double>(copy.bytes); });
+  if (found != peaks.copies.end()) return found->bytes_per_second;
+  return peaks.copies.empty() ? 0 : peaks.copies.back().bytes_per_second;
+}
+
 double share_of_limits(double flops, double bytes, double seconds, const Limits& limits) {
   if (!(seconds > 0)) return 0;
   const double arithmetic = limits.flops > 0 ? flops / limits.flops : 0;

@@ -65,12 +65,15 @@ struct UpdateBench {
 [[nodiscard]] UpdateBench bench_update(Device& device, std::int64_t parameters, const Optimizer& optimizer,
                                        int runs);
 
-// 0…1: the shortest time that the machine's limits allow for an operation, over the time that it took.
-// 0 where it took no time or nothing is known of it.
+// What the machine gives an operation at most.
 struct Limits {
   double flops = 0;  // per second
   double bytes_per_second = 0;
 };
+// For an operation that moves `bytes`: those of the smallest copy that is as large; 0 where no copy was timed.
+[[nodiscard]] double bandwidth(const Peaks& peaks, double bytes);
+// 0…1: the shortest time that the limits allow for an operation, over the time that it took. 0 where it took
+// no time or nothing is known of it.
 [[nodiscard]] double share_of_limits(double flops, double bytes, double seconds, const Limits& limits);
 
 }  // namespace descent

@@ -7,7 +7,6 @@
 #include "cli/bench_page.h"
 #include "cli/cli.h"
 #include "cli/verbs.h"
-#include "cpu/peaks.h"
 #include "descent/error.h"
 
 #include <fmt/format.h>
@@ -133,7 +132,7 @@ Bench bench_of(const BenchArguments& arguments) {
     bench.result = descent::bench(*device, network, pictures, request);
   }
   bench.peak_resident_bytes = peak_resident_bytes();
-  if (!arguments.no_peaks) bench.peaks = measure_peaks({facts.threads});
+  if (!arguments.no_peaks) bench.peaks = device->peaks();
   return bench;
 }
 

@@ -57,9 +57,9 @@ std::string facts_text(const BenchFacts& facts) {
                      facts.optimizer.empty() ? "" : ", " + facts.optimizer, facts.kernels, facts.device);
 }
 
-std::string peaks_text(const MachinePeaks& peaks) {
+std::string peaks_text(const Peaks& peaks) {
   std::vector<std::string> copies;
-  for (const MachinePeaks::Copy& copy : peaks.copies) {
+  for (const Peaks::Copy& copy : peaks.copies) {
     copies.push_back(fmt::format("{} MiB {:.0f}", copy.bytes >> 20U, copy.bytes_per_second * giga));
   }
   return fmt::format("the machine's peaks: f32 {:.0f} GFLOP/s, bf16 {}, copies in GB/s: {}\n",
@@ -102,9 +102,9 @@ std::string update_text(const Bench& bench) {
                      share_text(share_of_update(bench)));
 }
 
-Json peaks_json(const MachinePeaks& peaks) {
+Json peaks_json(const Peaks& peaks) {
   Json copies = Json::array();
-  for (const MachinePeaks::Copy& copy : peaks.copies) {
+  for (const Peaks::Copy& copy : peaks.copies) {
     copies.push_back({{"bytes", copy.bytes}, {"bytes_per_second", copy.bytes_per_second}});
   }
   return {{"f32_flops", peaks.f32_flops}, {"bf16_flops", peaks.bf16_flops}, {"copies", std::move(copies)}};
@@ -162,7 +162,7 @@ Json step_json(const Bench& bench) {
 Limits limits_of(const Bench& bench, double bytes) {
   if (!bench.peaks) return {};
   const bool short_numbers = bench.facts.precision == "bf16" && bench.peaks->bf16_flops > 0;
-  return {short_numbers ? bench.peaks->bf16_flops : bench.peaks->f32_flops, bench.peaks->bandwidth(bytes)};
+  return {short_numbers ? bench.peaks->bf16_flops : bench.peaks->f32_flops, bandwidth(*bench.peaks, bytes)};
 }
 
 double share_of_operations(const Bench& bench) {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "bench/bench.h"
-#include "cpu/peaks.h"
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -30,7 +29,7 @@ struct Bench {
   BenchFacts facts;
   BenchResult result;       // of update: the pass is the step
   double update_bytes = 0;  // of update
-  std::optional<MachinePeaks> peaks;
+  std::optional<Peaks> peaks;
   std::size_t peak_resident_bytes = 0;  // of the process, peaks not yet measured
 };
 

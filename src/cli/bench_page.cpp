@@ -57,10 +57,10 @@ Series points(const Bench& bench, const std::string& label, bool backward, int c
 
 report::Chart roofline(const Bench& bench) {
   const Range range = intensities(bench);
-  const MachinePeaks::Copy& cached = bench.peaks->copies.front();
-  const MachinePeaks::Copy& memory = bench.peaks->copies.back();
+  const Peaks::Copy& cached = bench.peaks->copies.front();
+  const Peaks::Copy& memory = bench.peaks->copies.back();
   const double flops = limits_of(bench, 0).flops;
-  const auto label = [](const char* where, const MachinePeaks::Copy& copy) {
+  const auto label = [](const char* where, const Peaks::Copy& copy) {
     return fmt::format("roof {}, {:.0f} GB/s", where, copy.bytes_per_second * giga);
   };
   report::Chart chart{.title = "Roofline",

@@ -1,9 +1,8 @@
 // descent doctor: what descent finds on this machine.
+#include "base/processor.h"
+#include "base/usable_cores.h"
 #include "cli/cli.h"
 #include "cli/verbs.h"
-#include "cpu/device.h"
-#include "cpu/measurements.h"
-#include "cpu/usable_cores.h"
 #include "descent/data.h"
 #include "descent/device.h"
 
@@ -33,22 +32,12 @@ std::string cores() {
                                          : std::to_string(usable_cores()));
 }
 
-// Probes without leaving anything behind.
-std::string plan_cache() {
-  std::filesystem::path folder = plan_cache_folder();
-  if (folder.empty()) return "none: neither XDG_CACHE_HOME nor HOME is set";
-  const std::string shown = folder.string();
-  while (!std::filesystem::exists(folder) && folder.has_relative_path()) folder = folder.parent_path();
-  return fmt::format(
-      "{}, {}", shown,
-      ::access(folder.c_str(), W_OK) == 0 ? "writable" : "cannot be written: every run measures anew");
-}
-
 void devices() {
   for (const std::string& name : device_names()) {
     try {
       const std::unique_ptr<Device> device = make_device(name, {});
       line("device " + name, device->description());
+      for (const DeviceFact& fact : device->facts()) line("  " + fact.subject, fact.finding);
     } catch (const std::exception& error) {
       line("device " + name, std::string("does not work: ") + error.what());
     }
@@ -71,10 +60,7 @@ void add_doctor(CLI::App& program) {
   verb->callback([] {
     line("descent", DESCENT_VERSION);
     line("processor", processor_name());
-    line("instructions", instruction_set());
     line("cores", cores());
-    line("oneDNN", library_version());
-    line("plan cache", plan_cache());
     devices();
     data_sets();
   });

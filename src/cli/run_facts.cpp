@@ -1,6 +1,6 @@
 #include "cli/run_facts.h"
 
-#include "cpu/device.h"
+#include "base/processor.h"
 
 #include <fmt/format.h>
 #include <omp.h>

@@ -1,7 +1,7 @@
 #include "cli/run_settings.h"
 
+#include "base/usable_cores.h"
 #include "cli/option_settings.h"
-#include "cpu/usable_cores.h"
 #include "descent/error.h"
 
 #include <fmt/format.h>

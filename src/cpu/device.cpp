@@ -1,23 +1,68 @@
 #include "cpu/device.h"
 
+#include "base/processor.h"
+#include "base/usable_cores.h"
 #include "cpu/aligned.h"
+#include "cpu/denormals.h"
 #include "cpu/element.h"
+#include "cpu/peaks.h"
 #include "cpu/summarise.h"
 #include "cpu/update.h"
-#include "cpu/usable_cores.h"
 #include "descent/error.h"
 
 #include <fmt/format.h>
 #include <omp.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
+#include <filesystem>
 #include <new>
 
 namespace descent {
 
 namespace {
+
+// "avx512_core_bf16": what oneDNN may use here.
+std::string instruction_set() {
+  switch (dnnl::get_effective_cpu_isa()) {
+    case dnnl::cpu_isa::sse41:
+      return "sse41";
+    case dnnl::cpu_isa::avx:
+      return "avx";
+    case dnnl::cpu_isa::avx2:
+      return "avx2";
+    case dnnl::cpu_isa::avx2_vnni:
+      return "avx2_vnni";
+    case dnnl::cpu_isa::avx512_core:
+      return "avx512_core";
+    case dnnl::cpu_isa::avx512_core_vnni:
+      return "avx512_core_vnni";
+    case dnnl::cpu_isa::avx512_core_bf16:
+      return "avx512_core_bf16";
+    case dnnl::cpu_isa::avx512_core_amx:
+      return "avx512_core_amx";
+    default:
+      return fmt::format("isa {:#x}", static_cast<unsigned>(dnnl::get_effective_cpu_isa()));
+  }
+}
+
+// "3.2.0"
+std::string library_version() {
+  const dnnl_version_t* version = dnnl_version();
+  return fmt::format("{}.{}.{}", version->major, version->minor, version->patch);
+}
+
+// Probes without leaving anything behind.
+std::string plan_cache_text() {
+  std::filesystem::path folder = plan_cache_folder();
+  if (folder.empty()) return "none: neither XDG_CACHE_HOME nor HOME is set";
+  const std::string shown = folder.string();
+  while (!std::filesystem::exists(folder) && folder.has_relative_path()) folder = folder.parent_path();
+  return fmt::format(
+      "{}, {}", shown,
+      ::access(folder.c_str(), W_OK) == 0 ? "writable" : "cannot be written: every run measures anew");
+}
 
 std::string machine_text(int threads) {
   return fmt::format("{}, {}, {} threads, oneDNN {}", processor_name(), instruction_set(), threads,
@@ -53,6 +98,15 @@ CpuDevice::CpuDevice(const DeviceOptions& options, const CpuChoices& choices)
 
 std::string CpuDevice::description() const {
   return machine_text(context_.threads);
+}
+
+std::vector<DeviceFact> CpuDevice::facts() const {
+  return {
+      {"instructions", instruction_set()}, {"oneDNN", library_version()}, {"plan cache", plan_cache_text()}};
+}
+
+Peaks CpuDevice::peaks() {
+  return measure_peaks(context_);
 }
 
 Buffer CpuDevice::allocate(std::size_t bytes) {
@@ -111,52 +165,6 @@ void CpuDevice::update(ParameterStore& store, OptimizerState& state, const Updat
 
 std::string CpuDevice::plan_text() const {
   return measurements_ ? measurements_->text() : std::string{};
-}
-
-std::string processor_name() {
-  std::ifstream file("/proc/cpuinfo");
-  std::string model = "unknown processor";
-  std::string family;
-  std::string number;
-  const auto value = [](const std::string& line) {
-    const std::size_t colon = line.find(": ");
-    return colon == std::string::npos ? std::string{} : line.substr(colon + 2);
-  };
-  for (std::string line; std::getline(file, line) && !line.empty();) {
-    if (line.starts_with("model name")) model = value(line);
-    if (line.starts_with("cpu family")) family = value(line);
-    if (line.starts_with("model\t")) number = value(line);
-  }
-  if (family.empty()) return model;
-  return fmt::format("{} (family {}, model {})", model, family, number);
-}
-
-std::string instruction_set() {
-  switch (dnnl::get_effective_cpu_isa()) {
-    case dnnl::cpu_isa::sse41:
-      return "sse41";
-    case dnnl::cpu_isa::avx:
-      return "avx";
-    case dnnl::cpu_isa::avx2:
-      return "avx2";
-    case dnnl::cpu_isa::avx2_vnni:
-      return "avx2_vnni";
-    case dnnl::cpu_isa::avx512_core:
-      return "avx512_core";
-    case dnnl::cpu_isa::avx512_core_vnni:
-      return "avx512_core_vnni";
-    case dnnl::cpu_isa::avx512_core_bf16:
-      return "avx512_core_bf16";
-    case dnnl::cpu_isa::avx512_core_amx:
-      return "avx512_core_amx";
-    default:
-      return fmt::format("isa {:#x}", static_cast<unsigned>(dnnl::get_effective_cpu_isa()));
-  }
-}
-
-std::string library_version() {
-  const dnnl_version_t* version = dnnl_version();
-  return fmt::format("{}.{}.{}", version->major, version->minor, version->patch);
 }
 
 }  // namespace descent

@@ -8,6 +8,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace descent {
 
@@ -17,7 +18,9 @@ class CpuDevice final : public Device {
 
   [[nodiscard]] std::string_view name() const override { return "cpu"; }
   [[nodiscard]] std::string description() const override;
+  [[nodiscard]] std::vector<DeviceFact> facts() const override;
   [[nodiscard]] DType parameter_type() const override { return DType::f32; }
+  [[nodiscard]] Peaks peaks() override;
 
   [[nodiscard]] Buffer allocate(std::size_t bytes) override;
   void upload(void* to, DType type, std::span<const float> from) override;
@@ -37,12 +40,5 @@ class CpuDevice final : public Device {
   CpuChoices choices_;
   std::unique_ptr<Measurements> measurements_;  // null: choose by rule
 };
-
-// "AMD EPYC (family 26, model 2)", from the system; "unknown processor" where it does not say.
-[[nodiscard]] std::string processor_name();
-// "avx512_core_bf16": what oneDNN may use here.
-[[nodiscard]] std::string instruction_set();
-// "3.2.0"
-[[nodiscard]] std::string library_version();
 
 }  // namespace descent

@@ -2,10 +2,10 @@
 
 #include "cpu/candidates.h"
 #include "cpu/claims.h"
+#include "cpu/denormals.h"
 #include "cpu/format_choice.h"
 #include "cpu/kernels.h"
 #include "cpu/library_kernels.h"
-#include "cpu/usable_cores.h"
 
 #include <omp.h>
 

@@ -142,19 +142,11 @@ double copy_rate(int threads, std::size_t bytes, std::byte* to, const std::byte*
 
 }  // namespace
 
-double MachinePeaks::bandwidth(double bytes) const {
-  const auto found = std::find_if(copies.begin(), copies.end(), [bytes](const Copy& copy) {
-    return bytes <= static_cast<double>(copy.bytes);
-  });
-  if (found != copies.end()) return found->bytes_per_second;
-  return copies.empty() ? 0 : copies.back().bytes_per_second;
-}
-
-MachinePeaks measure_peaks(const CpuContext& context) {
+Peaks measure_peaks(const CpuContext& context) {
   constexpr std::size_t mebibyte = std::size_t{1} << 20U;
   constexpr std::array sizes{4 * mebibyte, 16 * mebibyte, 64 * mebibyte, 256 * mebibyte};
   const int threads = context.threads;
-  MachinePeaks peaks;
+  Peaks peaks;
   // Two operations a lane and instruction.
   peaks.f32_flops =
       std::max(flops_of(threads, wide_multiply_add, 2 * 16), flops_of(threads, narrow_multiply_add, 2 * 8));

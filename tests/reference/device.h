@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace descent::reference {
 
@@ -15,6 +16,7 @@ class ReferenceDevice final : public Device {
  public:
   [[nodiscard]] std::string_view name() const override { return "reference"; }
   [[nodiscard]] std::string description() const override { return "naive loops in double precision"; }
+  [[nodiscard]] std::vector<DeviceFact> facts() const override { return {}; }
   [[nodiscard]] DType parameter_type() const override { return DType::f64; }
 
   [[nodiscard]] Buffer allocate(std::size_t bytes) override;
@@ -27,6 +29,7 @@ class ReferenceDevice final : public Device {
                                               ParameterStore& store) override;
   void update(ParameterStore& store, OptimizerState& state, const UpdateRequest& request) override;
   void wait() override {}
+  [[nodiscard]] Peaks peaks() override { return {}; }
   [[nodiscard]] std::string plan_text() const override { return {}; }
 };
 

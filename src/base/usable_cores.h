@@ -1,4 +1,4 @@
-// How many cores the process may use, and how its threads treat denormal numbers.
+// How many cores the process may use.
 #pragma once
 
 #include <filesystem>
@@ -16,10 +16,5 @@ namespace descent {
 // What the user asks for with OMP_NUM_THREADS; nothing if it is not set or not a positive number. Of a list
 // for nested regions, the first.
 [[nodiscard]] std::optional<int> requested_threads();
-
-// Makes results and operands too small to be normal count as zero, in the calling thread and its team of
-// `threads`: arithmetic on them is tens of times slower. It changes bits, so it is always done.
-void flush_denormals(int threads);
-[[nodiscard]] bool denormals_are_flushed() noexcept;  // in the calling thread
 
 }  // namespace descent

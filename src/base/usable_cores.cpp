@@ -1,9 +1,8 @@
-#include "cpu/usable_cores.h"
+#include "base/usable_cores.h"
 
 #include "descent/device.h"
 
 #include <sched.h>
-#include <xmmintrin.h>
 
 #include <algorithm>
 #include <charconv>
@@ -177,23 +176,6 @@ std::optional<int> requested_threads() {
 int usable_cores() {
   const int affinity = affinity_cores();
   return std::max(1, std::min(affinity, cgroup_cores().value_or(affinity)));
-}
-
-namespace {
-constexpr unsigned flush_to_zero = 0x8000U;       // results
-constexpr unsigned denormals_are_zero = 0x0040U;  // operands
-}  // namespace
-
-void flush_denormals(int threads) {
-  const auto set = [] { _mm_setcsr(_mm_getcsr() | flush_to_zero | denormals_are_zero); };
-  set();
-#pragma omp parallel num_threads(threads > 1 ? threads : 1)
-  set();
-}
-
-bool denormals_are_flushed() noexcept {
-  constexpr unsigned both = flush_to_zero | denormals_are_zero;
-  return (_mm_getcsr() & both) == both;
 }
 
 }  // namespace descent

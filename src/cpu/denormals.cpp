@@ -1,0 +1,24 @@
+#include "cpu/denormals.h"
+
+#include <xmmintrin.h>
+
+namespace descent {
+
+namespace {
+constexpr unsigned flush_to_zero = 0x8000U;       // results
+constexpr unsigned denormals_are_zero = 0x0040U;  // operands
+}  // namespace
+
+void flush_denormals(int threads) {
+  const auto set = [] { _mm_setcsr(_mm_getcsr() | flush_to_zero | denormals_are_zero); };
+  set();
+#pragma omp parallel num_threads(threads > 1 ? threads : 1)
+  set();
+}
+
+bool denormals_are_flushed() noexcept {
+  constexpr unsigned both = flush_to_zero | denormals_are_zero;
+  return (_mm_getcsr() & both) == both;
+}
+
+}  // namespace descent
