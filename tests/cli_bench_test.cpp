@@ -1,15 +1,19 @@
 // descent bench, as scripts see it.
+#include "screen.h"
 #include "workplace.h"
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 using descent::test::Ending;
+using descent::test::has_pseudo_terminals;
+using descent::test::TerminalRun;
 using descent::test::Workplace;
 using nlohmann::json;
 
@@ -17,6 +21,20 @@ namespace {
 
 bool holds(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
+}
+
+// The rows of the operations' table.
+std::vector<std::string> operations_of(const std::string& output) {
+  std::vector<std::string> rows;
+  std::istringstream lines(output.substr(std::min(output.find("layer "), output.size())));
+  for (std::string line; std::getline(lines, line) && line.size() > 1;) rows.push_back(line);
+  return rows;
+}
+
+// Characters, not bytes; a terminal's lines end in a carriage return.
+std::size_t width_of(const std::string& line) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      line, [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U && byte != '\r'; }));
 }
 
 const std::string small = "bench --model tiny.toml --batch 4 --threads 1 --runs 3 ";
@@ -132,6 +150,30 @@ BOOST_AUTO_TEST_CASE(people_get_a_table_and_programs_a_file) {
     BOOST_TEST(holds(outcome.output, part), outcome.output << " lacks " << part);
   }
   BOOST_TEST(json::parse(read_text(place / "bench.json"))["data"] == "halves");
+}
+
+BOOST_AUTO_TEST_CASE(on_a_terminal_the_table_fits_and_elsewhere_it_is_whole) {
+  if (!has_pseudo_terminals()) return;
+  constexpr unsigned short columns = 80;
+  const Workplace place;
+  const std::string bench = small + "--no-peaks --json whole.json";
+  TerminalRun run(
+      "cd '" + (place / "").string() + "' && TERM=xterm XDG_CACHE_HOME=cache '" DESCENT_PROGRAM "' " + bench,
+      columns);
+  run.follow();
+  BOOST_TEST(run.exit_code() == 0);
+  const std::vector<std::string> rows = operations_of(run.output);
+  BOOST_TEST(rows.size() >= 8U);
+  for (const std::string& row : rows) BOOST_TEST(width_of(row) <= columns, row);
+  BOOST_TEST(std::ranges::any_of(rows, [](const std::string& row) { return holds(row, "…"); }), run.output);
+
+  const Ending piped = place.run(bench);
+  BOOST_TEST(!holds(piped.output, "…"), piped.output);
+  const json all = json::parse(read_text(place / "whole.json"));
+  for (const json& one : all["operations"]) {
+    const auto whole = one["implementation"].get<std::string>();
+    BOOST_TEST(holds(piped.output, "  " + whole + "  "), piped.output << " lacks " << whole);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_page_shows_the_operations_under_the_machines_roofs) {

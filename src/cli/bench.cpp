@@ -6,12 +6,14 @@
 #include "cli/bench_output.h"
 #include "cli/bench_page.h"
 #include "cli/cli.h"
+#include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "descent/error.h"
 
 #include <fmt/format.h>
 #include <omp.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <toml++/toml.h>
 #include <array>
@@ -143,7 +145,7 @@ void run(const BenchArguments& arguments) {
         "--mode update");
   }
   const Bench bench = bench_of(arguments);
-  if (arguments.json != "-") fmt::print("{}", bench_text(bench));
+  if (arguments.json != "-") fmt::print("{}", bench_text(bench, Terminal(STDOUT_FILENO).table_columns()));
   if (!arguments.page.empty()) write_file_atomically(arguments.page, report::page_text(bench_page(bench)));
   if (arguments.json.empty()) return;
   const std::string text = bench_json(bench).dump(1) + "\n";

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
@@ -81,7 +82,7 @@ std::string times_text(const Bench& bench) {
   return table_text(rows, {false, true, true, true});
 }
 
-std::string operations_text(const Bench& bench) {
+std::string operations_text(const Bench& bench, std::size_t columns) {
   const std::vector<OperationReport>& operations = bench.result.operations;
   Rows rows{{"layer", "operation", "implementation", "layout", "ms", "GFLOP/s", "GB/s", "of peak"}};
   const auto add = [&](const OperationReport& one, double share) {
@@ -92,6 +93,7 @@ std::string operations_text(const Bench& bench) {
   add({"all", "", "", "", sum_of(operations, &OperationReport::seconds),
        sum_of(operations, &OperationReport::flops), sum_of(operations, &OperationReport::bytes)},
       share_of_operations(bench));
+  fit_table(rows, std::array<std::size_t, 4>{0, 1, 2, 3}, columns);
   return table_text(rows, {false, false, false, false, true, true, true, true});
 }
 
@@ -171,12 +173,12 @@ double share_of_operations(const Bench& bench) {
   return rate(least, sum_of(bench.result.operations, &OperationReport::seconds));
 }
 
-std::string bench_text(const Bench& bench) {
+std::string bench_text(const Bench& bench, std::size_t columns) {
   std::string text = facts_text(bench.facts);
   if (bench.peaks) text += peaks_text(*bench.peaks);
   text += "\n" + times_text(bench);
   if (bench.facts.mode == "update") return text + "\n" + update_text(bench);
-  return text + "\n" + operations_text(bench) +
+  return text + "\n" + operations_text(bench, columns) +
          "\nof peak: the shortest time that arithmetic and memory allow, over the time taken. Padded taps "
          "count as\n"
          "work: kernels that leave them out may show more than the machine can do.\n";

@@ -38,7 +38,8 @@ struct Bench {
 // The shortest time that the limits allow for all operations, over the time that they took.
 [[nodiscard]] double share_of_operations(const Bench& bench);
 
-[[nodiscard]] std::string bench_text(const Bench& bench);
+// The names of kernels and layers are shortened where rows would be longer than `columns`; 0: nothing is.
+[[nodiscard]] std::string bench_text(const Bench& bench, std::size_t columns);
 [[nodiscard]] nlohmann::ordered_json bench_json(const Bench& bench);
 
 }  // namespace descent::cli

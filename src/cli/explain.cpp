@@ -1,10 +1,13 @@
 #include "cli/explain.h"
 
+#include "cli/terminal.h"
 #include "cli/text.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -31,6 +34,7 @@ void print_plan(const std::vector<OperationReport>& operations) {
   }
   rows.push_back(
       {"all", "", "", "", fmt::format("{:.3f}", seconds * 1e3), giga_each_second(flops, seconds), "", ""});
+  fit_table(rows, std::array<std::size_t, 4>{0, 1, 2, 3}, Terminal(STDOUT_FILENO).table_columns());
   fmt::print("{}", table_text(rows, {false, false, false, false, true, true, true, true}));
 }
 

@@ -15,6 +15,8 @@ class Terminal {
   [[nodiscard]] bool colour() const noexcept { return colour_; }  // unless NO_COLOR says no
   // Characters a line, now; it may be resized at any time.
   [[nodiscard]] std::size_t columns() const;
+  // That a table may take: 0, no limit, where nobody looks at it on a terminal.
+  [[nodiscard]] std::size_t table_columns() const { return live_ ? columns() : 0; }
   // False while the program runs in the background of its terminal.
   [[nodiscard]] bool in_foreground() const;
 

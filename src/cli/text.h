@@ -16,6 +16,11 @@ namespace descent::cli {
 // Columns that a terminal shows: characters, not bytes.
 [[nodiscard]] std::size_t text_width(std::string_view text);
 
+// Shortens cells of `columns` in their middle ("brgconv…core_amx"), always those of the widest one, until rows
+// take at most `width` characters or all are down to eight. A width of 0 is no limit.
+void fit_table(std::vector<std::vector<std::string>>& rows, std::span<const std::size_t> columns,
+               std::size_t width);
+
 // Rows of cells as lines, cells padded to their column's width. Columns in `right` are flush right.
 [[nodiscard]] std::string table_text(const std::vector<std::vector<std::string>>& rows,
                                      const std::vector<bool>& right = {});
