@@ -240,6 +240,47 @@ BOOST_AUTO_TEST_CASE(a_plan_in_f32_holds_no_bf16) {
   BOOST_TEST(in_bf16(DType::bf16));
 }
 
+BOOST_AUTO_TEST_CASE(reports_name_bf16_whoever_computes_in_it) {
+  OpCase row = with_batch(rows_of("conv").front(), 4);
+  row.mode = Mode::infer;
+  row.loss = false;
+  CpuDevice device = device_of(nhwc, true, 1);
+  CaseRun run(device, row, false, DType::bf16);
+  const std::vector<OperationReport> operations = run.plan().explain(0);
+  const auto in_bf16 = [](const OperationReport& one) { return one.layout.find("bf16") != std::string::npos; };
+  if (std::ranges::none_of(operations, in_bf16)) return;  // the library has no kernel here
+  for (const OperationReport& one : operations) BOOST_TEST(in_bf16(one), one.operation << " in " << one.layout);
+}
+
+BOOST_AUTO_TEST_CASE(a_device_says_once_that_it_computes_nothing_in_bf16) {
+  std::vector<std::string> told;
+  DeviceOptions options = by_rule(1);
+  options.warn = [&](const std::string& sentence) { told.push_back(sentence); };
+  const auto prepare = [](CpuDevice& device, const std::vector<Op>& ops, DType precision) {
+    NetworkBuilder builder({3, 4, 4});
+    for (const Op& op : ops) builder.add(op);
+    const Network network = builder.build();
+    ParameterStore store(device, parameter_layout(network), false);
+    static_cast<void>(device.prepare(network, {.batch = 32, .precision = precision}, store));
+  };
+  const std::vector<Op> without_kernels{Flatten{}, Linear{.out = 2}};
+  CpuDevice device(options);
+  prepare(device, without_kernels, DType::f32);
+  BOOST_TEST(told.empty());
+  prepare(device, without_kernels, DType::bf16);
+  prepare(device, without_kernels, DType::bf16);
+  BOOST_REQUIRE(told.size() == 1U);
+  BOOST_TEST(told.front().find("nothing is computed in") != std::string::npos, told.front());
+
+  told.clear();
+  CpuDevice other(options);
+  prepare(other, {Conv{.out = 8}}, DType::bf16);
+  for (const std::string& sentence : told) {
+    BOOST_TEST(sentence.find("has no instructions for bf16: numbers are kept in it") != std::string::npos,
+               sentence);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(summaries_of_bf16_are_those_of_its_numbers) {
   CpuDevice device = device_of(std::nullopt, true, 2);
   std::vector<Bf16> values(5000);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,38 @@ BOOST_AUTO_TEST_CASE(a_run_leaves_its_files_in_a_folder_named_after_it) {
   BOOST_TEST(steps[0] == "step,lr,train_loss,momentum,train_accuracy");
   BOOST_TEST(steps[1].starts_with("0,0.006,"));
   BOOST_TEST(steps[6].starts_with("5,0.006,"));
+}
+
+BOOST_AUTO_TEST_CASE(one_sentence_says_that_the_processor_has_no_bf16) {
+  const Workplace place;
+  BOOST_REQUIRE(place.train("--epochs 1 --quiet --out run").code == 0);
+  const std::vector<std::string> verbs{
+      "train --data halves --model tiny.toml --batch-size 8 --epochs 1 --quiet --force --out lean",
+      "eval run --data halves", "predict run '" DESCENT_TEST_DATA "/pictures/grey_20x30.png'",
+      "bench --model tiny.toml --batch 8 --runs 1 --no-peaks --json -"};
+  for (const std::string& verb : verbs) {
+    const Ending lean = place.run(verb + " --precision bf16 --threads 1", "ONEDNN_MAX_CPU_ISA=AVX2");
+    BOOST_TEST(lean.code == 0, lean.errors);
+    BOOST_TEST(lean.errors.starts_with("descent: warning: avx2 has no instructions for bf16: "), lean.errors);
+    BOOST_TEST(std::ranges::count(lean.errors, '\n') == 1, lean.errors);
+    const Ending usual = place.run(verb + " --threads 1", "ONEDNN_MAX_CPU_ISA=AVX2");
+    BOOST_TEST(usual.code == 0, usual.errors);
+    BOOST_TEST(usual.errors.empty(), usual.errors);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(explain_says_which_operations_run_in_bf16) {
+  const Workplace place;
+  const Ending lean = place.train("--precision bf16 --explain");
+  BOOST_TEST(lean.code == 0, lean.errors);
+  const std::size_t summary = lean.output.find("\nin bf16: ");
+  BOOST_REQUIRE(summary != std::string::npos);
+  const auto count = std::stol(lean.output.substr(summary + std::string("\nin bf16: ").size()));
+  std::istringstream table(lean.output.substr(0, summary));
+  long named = 0;
+  for (std::string row; std::getline(table, row);) named += holds(row, "bf16 n") ? 1 : 0;
+  BOOST_TEST(named == count, lean.output);
+  BOOST_TEST(!holds(place.train("--explain").output, "bf16:"));
 }
 
 BOOST_AUTO_TEST_CASE(a_run_in_bf16_says_so_and_its_weights_are_taken_in_either_precision) {

@@ -68,10 +68,11 @@ class Workplace {
     write_text(folder_ / "tiny.toml", network_text);
   }
 
-  [[nodiscard]] Ending run(const std::string& arguments) const {
+  // `environment`: "NAME=value"
+  [[nodiscard]] Ending run(const std::string& arguments, const std::string& environment = "") const {
     const std::string command = "cd '" + folder_.path().string() + "' && XDG_CACHE_HOME='" +
-                                (folder_ / "cache").string() + "' '" DESCENT_PROGRAM "' " + arguments +
-                                " >stdout.txt 2>stderr.txt";
+                                (folder_ / "cache").string() + "' " + environment + " '" DESCENT_PROGRAM "' " +
+                                arguments + " >stdout.txt 2>stderr.txt";
     const int status = std::system(command.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(folder_ / "stdout.txt"),
             read_text(folder_ / "stderr.txt")};

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -217,6 +218,8 @@ struct DeviceOptions {
   bool use_plan_cache = true;         // false: neither read nor write the cache
   bool measure = true;                // false: choose layouts by rule, not by timing (tests)
   Kernels kernels = Kernels::automatic;
+  // Told, in one sentence and at most once, how the first plan falls short of what was asked for.
+  std::function<void(const std::string&)> warn{};
 };
 
 // "cpu". Throws Error with the nearest name, or one sentence on what the device lacks.

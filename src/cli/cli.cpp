@@ -8,6 +8,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <utility>
 
 namespace descent::cli {
@@ -80,6 +81,12 @@ CLI::Option* add_value(CLI::App& verb, const std::string& name, const std::strin
   return verb.add_option_function<std::string>(name, take, text)
       ->type_name(type)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+}
+
+std::unique_ptr<Device> DeviceArguments::make() const {
+  DeviceOptions telling = options;
+  telling.warn = [](const std::string& sentence) { fmt::print(stderr, "descent: warning: {}\n", sentence); };
+  return make_device(device, telling);
 }
 
 void add_device_options(CLI::App& verb, DeviceArguments& arguments) {

@@ -41,7 +41,7 @@ struct DeviceArguments {
   DeviceOptions options;
   DType precision = DType::f32;
 
-  [[nodiscard]] std::unique_ptr<Device> make() const { return make_device(device, options); }
+  [[nodiscard]] std::unique_ptr<Device> make() const;  // its warnings go to standard error
 };
 void add_device_options(CLI::App& verb, DeviceArguments& arguments);
 

@@ -38,6 +38,21 @@ void print_plan(const std::vector<OperationReport>& operations) {
   fmt::print("{}", table_text(rows, {false, false, false, false, true, true, true, true}));
 }
 
+// Of bf16: formats name every type but f32.
+void print_types(const std::vector<OperationReport>& operations) {
+  double seconds = 0;
+  double in_bf16 = 0;
+  std::size_t count = 0;
+  for (const OperationReport& one : operations) {
+    seconds += one.seconds;
+    if (one.layout.find(name(DType::bf16)) == std::string::npos) continue;
+    in_bf16 += one.seconds;
+    ++count;
+  }
+  fmt::print("in bf16: {} of {} operations, {:.0f} % of the time; the others in f32\n", count,
+             operations.size(), seconds > 0 ? 100 * in_bf16 / seconds : 0);
+}
+
 void explain_mode(const Network& network, ParameterStore& store, const PictureSet& pictures,
                   PlanRequest request) {
   request.batch = std::min(request.batch, static_cast<std::int64_t>(pictures.size()));
@@ -50,7 +65,9 @@ void explain_mode(const Network& network, ParameterStore& store, const PictureSe
   plan->load(pictures.source(network.normalisation), indices);
   fmt::print("{}, batch {}, workspace {:.1f} MB\n", request.mode == Mode::train ? "training" : "validation",
              request.batch, static_cast<double>(plan->workspace_bytes()) / 1e6);
-  print_plan(plan->explain(10));
+  const std::vector<OperationReport> operations = plan->explain(10);
+  print_plan(operations);
+  if (request.precision == DType::bf16) print_types(operations);
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include <cstring>
 #include <filesystem>
 #include <new>
+#include <utility>
 
 namespace descent {
 
@@ -53,6 +54,11 @@ std::string library_version() {
   return fmt::format("{}.{}.{}", version->major, version->minor, version->patch);
 }
 
+bool has_bf16_instructions() {
+  constexpr auto wanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
+  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & wanted) == wanted;
+}
+
 // Probes without leaving anything behind.
 std::string plan_cache_text() {
   std::filesystem::path folder = plan_cache_folder();
@@ -81,7 +87,7 @@ void pin_library_settings() {
 }  // namespace
 
 CpuDevice::CpuDevice(const DeviceOptions& options, const CpuChoices& choices)
-    : engine_(dnnl::engine::kind::cpu, 0), choices_(choices) {
+    : engine_(dnnl::engine::kind::cpu, 0), choices_(choices), warn_(options.warn) {
   if (options.kernels == Kernels::own) choices_.library = false;
   if (options.kernels == Kernels::library) choices_.own = false;
   if (options.threads < 0) throw Error("--threads must not be negative");
@@ -150,8 +156,23 @@ void CpuDevice::summarise(const Values& values, bool histogram, Summary& result)
 
 std::unique_ptr<Plan> CpuDevice::prepare(const Network& network, const PlanRequest& request,
                                          ParameterStore& store) {
-  return assemble(*this, std::make_shared<CpuFactory>(context_, engine_, measurements_.get(), choices_),
-                  network, request, store);
+  const auto factory = std::make_shared<CpuFactory>(context_, engine_, measurements_.get(), choices_);
+  std::unique_ptr<Plan> plan = assemble(*this, factory, network, request, store);
+  if (request.precision == DType::bf16) warn_of_bf16(*factory);
+  return plan;
+}
+
+void CpuDevice::warn_of_bf16(const CpuFactory& factory) {
+  if (!warn_) return;
+  const auto warn = std::exchange(warn_, nullptr);
+  const bool computes = factory.computes_in(DType::bf16);
+  if (!has_bf16_instructions()) {
+    warn(fmt::format("{} has no instructions for bf16: {}", instruction_set(),
+                     computes ? "numbers are kept in it but computed in f32, which saves memory and hardly time"
+                              : "nothing is computed in it"));
+  } else if (!computes) {
+    warn("nothing is computed in bf16: f32 is faster here, or there is no kernel for bf16");
+  }
 }
 
 void CpuDevice::update(ParameterStore& store, OptimizerState& state, const UpdateRequest& request) {

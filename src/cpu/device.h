@@ -6,6 +6,7 @@
 #include "cpu/measurements.h"
 #include "descent/device.h"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,10 +36,14 @@ class CpuDevice final : public Device {
   [[nodiscard]] std::string plan_text() const override;
 
  private:
+  // Of what a plan in bf16 does not keep of the promise; at most once.
+  void warn_of_bf16(const CpuFactory& factory);
+
   CpuContext context_;
   dnnl::engine engine_;
   CpuChoices choices_;
-  std::unique_ptr<Measurements> measurements_;  // null: choose by rule
+  std::function<void(const std::string&)> warn_;  // empty once it was called
+  std::unique_ptr<Measurements> measurements_;    // null: choose by rule
 };
 
 }  // namespace descent

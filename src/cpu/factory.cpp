@@ -44,7 +44,9 @@ void CpuFactory::consider(std::span<const KernelRequest> requests) {
   };
   const std::vector<std::size_t> chosen = choose_formats(requests, all, reorder);
   for (std::size_t unit = 0; unit < requests.size(); ++unit) {
-    chosen_[requests[unit].unit.output] = std::move(all[unit][chosen[unit]].make);
+    UnitCandidate& candidate = all[unit][chosen[unit]];
+    if (!std::holds_alternative<Flatten>(requests[unit].unit.first().op)) types_.insert(candidate.output.type);
+    chosen_[requests[unit].unit.output] = std::move(candidate.make);
   }
   tuner_.finish();
 }

@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 
 namespace descent {
 
@@ -18,6 +19,9 @@ class CpuFactory final : public KernelFactory {
   // `measurements` may be null: choose by rule.
   CpuFactory(const CpuContext& context, const dnnl::engine& engine, Measurements* measurements,
              const CpuChoices& choices);
+
+  // Whether any of the units prepared last writes numbers of this type; those that do not compute aside.
+  [[nodiscard]] bool computes_in(DType type) const { return types_.contains(type); }
 
   void enter() override;
   [[nodiscard]] std::size_t claim(std::span<const Layer* const> run, const PlanRequest& request) const override;
@@ -39,6 +43,7 @@ class CpuFactory final : public KernelFactory {
   Tuner tuner_;
   CpuChoices choices_;
   std::map<ValueId, std::function<std::unique_ptr<Kernel>()>> chosen_;  // by the unit's output
+  std::set<DType> types_;                                               // of the units' outputs
 };
 
 }  // namespace descent
