@@ -3,6 +3,7 @@
 #include "descent/device.h"
 #include "descent/random.h"
 #include "golden_files.h"
+#include "tolerances.h"
 
 #include <algorithm>
 #include <array>
@@ -111,8 +112,8 @@ class Case {
   }
 
   // max |difference| of a logit over max |logit|, with running statistics.
-  double logits_error() {
-    const auto plan = prepare(Mode::infer);
+  double logits_error(DType precision = DType::f32) {
+    const auto plan = prepare(Mode::infer, precision);
     plan->forward({});
     std::vector<float> logits(static_cast<std::size_t>(batch_ * network_.classes()));
     plan->read(Plan::Port::output, logits);
@@ -207,8 +208,8 @@ class Case {
     return digest;
   }
 
-  std::unique_ptr<Plan> prepare(Mode mode) {
-    PlanRequest request{.mode = mode, .batch = batch_};
+  std::unique_ptr<Plan> prepare(Mode mode, DType precision = DType::f32) {
+    PlanRequest request{.mode = mode, .batch = batch_, .precision = precision};
     request.loss = mode == Mode::train;
     auto plan = device_->prepare(network_, request, store_);
     workspace_ = device_->allocate(plan->workspace_bytes());
@@ -255,6 +256,11 @@ BOOST_AUTO_TEST_CASE(resnet_gives_pytorchs_logits_and_gradients) {
 }
 BOOST_AUTO_TEST_CASE(resnet18_gives_torchvisions_logits_and_gradients) {
   check("resnet18", 2, 1e-3);
+}
+BOOST_AUTO_TEST_CASE(resnet18_in_bf16_gives_torchvisions_logits) {
+  const double error = Case("resnet18", 2).logits_error(DType::bf16);
+  BOOST_TEST(error <= tolerance(DType::bf16).whole_network);
+  BOOST_TEST(error > 1e-4);  // it was not f32 after all
 }
 BOOST_AUTO_TEST_CASE(resnet50_gives_torchvisions_logits_and_gradients) {
   check("resnet50", 2, 1e-3);
