@@ -19,6 +19,7 @@
 #include "cpu/norm_sums.h"
 #include "cpu/packed_weights.h"
 #include "cpu/parallel.h"
+#include "cpu/space.h"
 
 #include <fmt/format.h>
 
@@ -36,21 +37,6 @@ std::optional<Operation> operation_in(const Unit& unit) {
   }
   return {};
 }
-
-// Places in one block of memory, each on a line of its own.
-class Space {
- public:
-  std::size_t take(std::size_t bytes) {
-    const std::size_t at = bytes_;
-    bytes_ += (bytes + line - 1) / line * line;
-    return at;
-  }
-  [[nodiscard]] std::size_t bytes() const { return bytes_; }
-
- private:
-  static constexpr std::size_t line = 64;
-  std::size_t bytes_ = 0;
-};
 
 template <class Element>
 class LanesUnitKernel final : public LoopKernel {

@@ -1,6 +1,7 @@
 // Values between the parts lie in the kernel's saved memory where a backward reads them, else in its scratch.
 #include "cpu/sequence.h"
 
+#include "cpu/space.h"
 #include "descent/error.h"
 #include "descent/network.h"
 
@@ -10,15 +11,6 @@
 namespace descent {
 
 namespace {
-
-constexpr std::size_t line = 64;
-
-// Reserves `bytes` at the end of a block of memory.
-std::size_t reserve(std::size_t& end, std::size_t bytes) {
-  const std::size_t at = end;
-  end += (bytes + line - 1) / line * line;
-  return at;
-}
 
 Unit part_of(const Unit& whole, std::size_t begin, std::size_t end) {
   Unit part;
@@ -43,12 +35,17 @@ class SequenceKernel final : public Kernel {
     needs_.output = last.output;
     needs_.backward_reads_inputs = first.backward_reads_inputs;
     needs_.backward_reads_output = last.backward_reads_output;
+    Space saved;
+    Space scratch;
+    std::size_t own_scratch = 0;
     for (std::size_t i = 0; i < parts_.size(); ++i) {
-      saved_at_.push_back(reserve(needs_.saved_bytes, needs_of(i).saved_bytes));
-      own_scratch_ = std::max(own_scratch_, needs_of(i).scratch_bytes);
+      saved_at_.push_back(saved.take(needs_of(i).saved_bytes));
+      own_scratch = std::max(own_scratch, needs_of(i).scratch_bytes);
     }
-    (void)reserve(needs_.scratch_bytes, own_scratch_);
-    for (std::size_t i = 0; i < between_.size(); ++i) place(i);
+    (void)scratch.take(own_scratch);
+    for (std::size_t i = 0; i < between_.size(); ++i) place(i, saved, scratch);
+    needs_.saved_bytes = saved.bytes();
+    needs_.scratch_bytes = scratch.bytes();
   }
 
   [[nodiscard]] const KernelNeeds& needs() const override { return needs_; }
@@ -111,7 +108,7 @@ class SequenceKernel final : public Kernel {
 
   [[nodiscard]] const KernelNeeds& needs_of(std::size_t part) const { return parts_[part].kernel->needs(); }
 
-  void place(std::size_t i) {
+  void place(std::size_t i, Space& saved, Space& scratch) {
     const KernelNeeds& before = needs_of(i);
     const KernelNeeds& after = needs_of(i + 1);
     if (after.inputs.size() != 1 || after.inputs.front() != before.output || after.gradient_is_shared ||
@@ -123,9 +120,8 @@ class SequenceKernel final : public Kernel {
     Between& between = between_[i];
     between.is_next = after.output_is_input;
     between.saved = training_ && (before.backward_reads_output || after.backward_reads_inputs);
-    if (!between.is_next)
-      between.at = reserve(between.saved ? needs_.saved_bytes : needs_.scratch_bytes, value.bytes());
-    if (training_) between.gradient_at = reserve(needs_.scratch_bytes, value.bytes());
+    if (!between.is_next) between.at = (between.saved ? saved : scratch).take(value.bytes());
+    if (training_) between.gradient_at = scratch.take(value.bytes());
   }
 
   [[nodiscard]] void* value(const Binding& binding, std::size_t i) const {
@@ -161,7 +157,6 @@ class SequenceKernel final : public Kernel {
   std::vector<SequencePart> parts_;
   std::vector<Between> between_;
   std::vector<std::size_t> saved_at_;
-  std::size_t own_scratch_ = 0;
   bool training_ = false;
   KernelNeeds needs_;
 };
