@@ -130,7 +130,8 @@ class FoldedLanes final : public FoldedKernel {
     }
     const std::int64_t at = block * conv_.y_picture();
     float* const y = output() + at;
-    conv_.run(x, static_cast<const float*>(packed_.data()), static_cast<const float*>(shifts_.data()), y, 1);
+    conv_.run(x, conv_.x_picture(), static_cast<const float*>(packed_.data()),
+              static_cast<const float*>(shifts_.data()), y, 1);
     finish(y, run_.adds ? residual() + at : nullptr, activation(), conv_.y_picture());
   }
 

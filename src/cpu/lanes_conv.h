@@ -50,8 +50,11 @@ class LanesGather {
   // All pictures. `bias` may be null.
   void run(const CpuContext& context, const Element* x, const Packed* packed, const float* bias,
            Element* y) const;
-  // `pictures` blocks from x and y on, by the thread that calls.
-  void run(const Element* x, const Packed* packed, const float* bias, Element* y, std::int64_t pictures) const;
+  // `pictures` blocks from x and y on, those of x `x_step` elements apart, by the thread that calls.
+  void run(const Element* x, std::int64_t x_step, const Packed* packed, const float* bias, Element* y,
+           std::int64_t pictures) const;
+  // How many blocks run() had best be given at once, while they are in cache.
+  [[nodiscard]] std::int64_t together() const { return together_; }
   // From one block of pictures to the next, in elements.
   [[nodiscard]] std::int64_t x_picture() const { return inputs_ * x_channel_; }
   [[nodiscard]] std::int64_t y_picture() const { return outputs_ * y_channel_; }
@@ -67,6 +70,7 @@ class LanesGather {
     std::vector<LanesTap> taps;
   };
   LanesGather(const LanesProblem& problem, const Loops& loops, bool transposed);
+  void run_tile(const Tile& tile, LanesBlock<Element>& block, std::int64_t x_step, std::int64_t pictures) const;
   [[nodiscard]] std::int64_t packed_an_output() const {
     constexpr std::int64_t together = LanesElement<Element>::inputs;
     return (inputs_ + together - 1) / together * taps_;
@@ -81,6 +85,7 @@ class LanesGather {
   std::int64_t x_channel_;  // from one to the next, in elements
   std::int64_t y_channel_;
   std::vector<Tile> tiles_;
+  std::int64_t together_ = 1;
 };
 
 // dw[o, i, k] = Σ dy[o]·x[i at k] and db[o] = Σ dy[o], over pictures and pixels. The batch is summed in parts,

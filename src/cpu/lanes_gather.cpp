@@ -1,11 +1,14 @@
 // Forward and input gradient of a convolution, as many pictures to a vector as it holds.
 // Idea: a block of output channels × pixels stays in registers over all input channels and taps. Taps in the
-// padding are not computed: pixels are cut beforehand into runs that have the same taps.
+// padding are not computed: pixels are cut beforehand into runs that have the same taps. On maps so small that
+// most runs are of one pixel, the same pixel of several blocks of pictures takes their place.
 // Bound: arithmetic, that of the innermost loops (lanes_f32.cpp, lanes_bf16_dot.cpp).
 #include "cpu/lanes_conv.h"
 #include "cpu/parallel.h"
 
+#include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -50,6 +53,9 @@ LanesGather<Element>::LanesGather(const LanesProblem& problem, const Loops& loop
       tiles_.push_back(std::move(tile));
     }
   }
+  // Several pictures at once want more cache: where runs are long enough, that costs more than it gives.
+  const std::int64_t pixels = size_of_y(problem.rows) * y_width;
+  if (pixels < 2 * std::ssize(tiles_)) together_ = LanesElement<Element>::pixels;
 }
 
 template <class Element>
@@ -76,29 +82,42 @@ void LanesGather<Element>::pack(const float* weights, Packed* packed) const {
   }
 }
 
+// One tile of some blocks of pictures: along its pixels, or along the pictures where those are more.
 template <class Element>
-void LanesGather<Element>::run(const Element* x, const Packed* packed, const float* bias, Element* y,
-                               std::int64_t pictures) const {
+void LanesGather<Element>::run_tile(const Tile& tile, LanesBlock<Element>& block, std::int64_t x_step,
+                                    std::int64_t pictures) const {
+  const bool along_pictures = tile.pixels < pictures;
+  const Element* const x = block.x;
+  Element* const y = block.y;
+  block.taps = tile.taps;
+  block.pixels = along_pictures ? pictures : tile.pixels;
+  block.x_pixel = along_pictures ? x_step : tile.x_pixel;
+  block.y_pixel = along_pictures ? y_picture() : tile.y_pixel;
+  for (std::int64_t i = 0; i < (along_pictures ? tile.pixels : pictures); ++i) {
+    block.x = x + i * (along_pictures ? tile.x_pixel : x_step);
+    block.y = y + tile.y + i * (along_pictures ? tile.y_pixel : y_picture());
+    loops_.gather(block);
+  }
+  block.x = x;
+  block.y = y;
+}
+
+template <class Element>
+void LanesGather<Element>::run(const Element* x, std::int64_t x_step, const Packed* packed, const float* bias,
+                               Element* y, std::int64_t pictures) const {
   LanesBlock<Element> block;
   block.channels = inputs_;
   block.x_channel = x_channel_;
   block.kernel_taps = taps_;
   block.y_channel = y_channel_;
-  for (std::int64_t n = 0; n < pictures; ++n) {
-    block.x = x + n * x_picture();
+  for (std::int64_t n = 0; n < pictures; n += together_) {
+    block.x = x + n * x_step;
     for (std::int64_t output = 0; output < outputs_; output += block.outputs) {
-      Element* const to = y + n * y_picture() + output * y_channel_;
+      block.y = y + n * y_picture() + output * y_channel_;
       block.weights = packed + output * packed_an_output();
       block.bias = bias == nullptr ? nullptr : bias + output;
       block.outputs = channel_block(output, outputs_);
-      for (const Tile& tile : tiles_) {
-        block.taps = tile.taps;
-        block.y = to + tile.y;
-        block.pixels = tile.pixels;
-        block.x_pixel = tile.x_pixel;
-        block.y_pixel = tile.y_pixel;
-        loops_.gather(block);
-      }
+      for (const Tile& tile : tiles_) run_tile(tile, block, x_step, std::min(together_, pictures - n));
     }
   }
 }
@@ -107,7 +126,7 @@ template <class Element>
 void LanesGather<Element>::run(const CpuContext& context, const Element* x, const Packed* packed,
                                const float* bias, Element* y) const {
   parallel_for(context.threads, blocks_, 1, [&, this](std::int64_t begin, std::int64_t end) {
-    run(x + begin * x_picture(), packed, bias, y + begin * y_picture(), end - begin);
+    run(x + begin * x_picture(), x_picture(), packed, bias, y + begin * y_picture(), end - begin);
   });
 }
 

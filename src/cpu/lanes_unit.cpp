@@ -71,11 +71,10 @@ class LanesUnitKernel final : public LoopKernel {
   void forward(const StepContext& /*context*/) override {
     if (norm_) return forward_with_norm();
     parallel_for(context_.threads, problem_.blocks, 1, [this](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t n = begin; n < end; ++n) {
-        convolve(n);
-        const std::int64_t count = problem_.out_channels * slice_;
-        activate_lanes(inner() + n * count, output<Element>() + n * count, count, *rule_);
-      }
+      convolve(begin, end, [this](std::int64_t n, std::int64_t blocks) {
+        const std::int64_t at = n * forward_.y_picture();
+        activate_lanes(inner() + at, output<Element>() + at, blocks * forward_.y_picture(), *rule_);
+      });
     });
   }
 
@@ -133,9 +132,16 @@ class LanesUnitKernel final : public LoopKernel {
                (input_gradient_ ? 2 : 1) * input_bytes + (norm_ ? 4 : 2) * output_bytes);
   }
 
-  void convolve(std::int64_t n) const {
-    forward_.run(input<Element>() + n * forward_.x_picture(), forward_weights_.data(),
-                 conv_.bias ? tensor(bound_.parameters, 1) : nullptr, inner() + n * forward_.y_picture(), 1);
+  // Calls f(first block, blocks) for blocks [begin, end), when they have just been convolved.
+  template <class Function>
+  void convolve(std::int64_t begin, std::int64_t end, Function&& f) const {
+    for (std::int64_t n = begin; n < end; n += forward_.together()) {
+      const std::int64_t blocks = std::min(forward_.together(), end - n);
+      forward_.run(input<Element>() + n * forward_.x_picture(), forward_.x_picture(), forward_weights_.data(),
+                   conv_.bias ? tensor(bound_.parameters, 1) : nullptr, inner() + n * forward_.y_picture(),
+                   blocks);
+      f(n, blocks);
+    }
   }
 
   // Calls f(offset, channel) for the slices of blocks [begin, end).
@@ -152,12 +158,12 @@ class LanesUnitKernel final : public LoopKernel {
       for (std::int64_t part = begin; part < end; ++part) {
         const NormSums::Part of_part = sums_.part(sums, part);
         of_part.clear(0, problem_.out_channels);
-        for (std::int64_t n = sums_.first_block(part); n < sums_.first_block(part + 1); ++n) {
-          convolve(n);
-          for_slices(n, n + 1, [&](std::int64_t offset, std::int64_t c) {
-            of_part.add(c, lanes_sums(inner() + offset, inner() + offset, slice_));
-          });
-        }
+        convolve(sums_.first_block(part), sums_.first_block(part + 1),
+                 [&](std::int64_t n, std::int64_t blocks) {
+                   for_slices(n, n + blocks, [&](std::int64_t offset, std::int64_t c) {
+                     of_part.add(c, lanes_sums(inner() + offset, inner() + offset, slice_));
+                   });
+                 });
       }
     });
     const std::size_t first = conv_.bias ? 2 : 1;
@@ -227,10 +233,8 @@ class LanesUnitKernel final : public LoopKernel {
       weight_gradient_.add(input<Element>() + n * forward_.x_picture(), gradient, gradient_picture_, blocks,
                            partial);
       if (!input_gradient_) return;
-      for (std::int64_t i = 0; i < blocks; ++i) {
-        input_gradient_->run(gradient + i * gradient_picture_, backward_weights_.data(), nullptr,
-                             input_gradient<Element>() + (n + i) * input_gradient_->y_picture(), 1);
-      }
+      input_gradient_->run(gradient, gradient_picture_, backward_weights_.data(), nullptr,
+                           input_gradient<Element>() + n * input_gradient_->y_picture(), blocks);
     });
   }
 
