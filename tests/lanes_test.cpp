@@ -2,7 +2,10 @@
 #include "cpu/lanes.h"
 #include "bound_plan.h"
 #include "compare.h"
+#include "cpu/aligned.h"
 #include "cpu/device.h"
+#include "cpu/kernels.h"
+#include "cpu/layouts.h"
 #include "network_builder.h"
 #include "op_cases.h"
 #include "reference/device.h"
@@ -165,6 +168,47 @@ BOOST_AUTO_TEST_CASE(runs_reach_every_pair_of_input_and_output_once) {
       for (const AxisRun& run : backward_runs(axis, longest)) BOOST_TEST(run.count <= longest);
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_reorder_puts_pictures_side_by_side_and_back) {
+  for (const std::int64_t channels : {1, 3, 10}) {
+    const TensorDesc plain{DType::f32, Shape{32, channels, 5, 2}};
+    const TensorDesc in_lanes = plain.in({DType::f32, n16chw});
+    const std::int64_t elements = channels * 10;
+    const auto side_by_side = [&](std::int64_t n, std::int64_t i) {
+      return static_cast<std::size_t>((n / lanes * elements + i) * lanes + n % lanes);
+    };
+    AlignedBytes first(plain.bytes());
+    AlignedBytes turned(plain.bytes());
+    AlignedBytes back(plain.bytes());
+    auto* const values = static_cast<float*>(first.data());
+    for (std::int64_t i = 0; i < 32 * elements; ++i) values[i] = static_cast<float>(i);
+
+    const CpuContext context{2};
+    const auto kernel = make_reorder_loops(plain, in_lanes.format(), true, context);
+    Binding binding;
+    binding.inputs = {first.data()};
+    binding.output = turned.data();
+    binding.output_gradient = turned.data();
+    binding.input_gradients = {back.data()};
+    kernel->bind(binding);
+    kernel->forward({});
+    kernel->backward({});
+    for (std::int64_t n = 0; n < 32; ++n) {
+      for (std::int64_t i = 0; i < elements; ++i) {
+        BOOST_TEST(static_cast<const float*>(turned.data())[side_by_side(n, i)] == values[n * elements + i]);
+      }
+    }
+    BOOST_TEST(std::equal(values, values + 32 * elements, static_cast<const float*>(back.data())));
+    BOOST_TEST(make_reorder_loops(in_lanes, plain.format(), false, context) != nullptr);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(reorders_between_other_formats_are_left_to_the_library) {
+  const TensorDesc plain{DType::f32, Shape{32, 16, 5, 2}};
+  BOOST_TEST(make_reorder_loops(plain, {DType::f32, nhwc}, false, {2}) == nullptr);
+  BOOST_TEST(make_reorder_loops(plain.in({DType::f32, nhwc}), {DType::f32, n16chw}, false, {2}) == nullptr);
+  BOOST_TEST(make_reorder_loops(plain, {DType::bf16, n32chw}, false, {2}) == nullptr);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

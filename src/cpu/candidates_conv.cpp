@@ -54,13 +54,18 @@ Candidates conv_candidates(const KernelRequest& request, const CandidateTools& t
     }
   }
   const auto context = tools.context;
-  if (found.empty() && type == DType::f32) {
-    found.push_back(
-        {{{DType::f32, nchw}}, {DType::f32, nchw}, 0, [=] { return make_conv_loops(request, context); }});
-  }
-  if (!tools.choices.own) return found;
   const Layout in_lanes = type == DType::bf16 ? n32chw : n16chw;
-  if (op.groups == 1 && layout_fits(source_shape, in_lanes)) {
+  const bool lanes_fit = tools.choices.own && op.groups == 1 && layout_fits(source_shape, in_lanes);
+  if (found.empty() && type == DType::f32) {
+    const auto make = [=] { return make_conv_loops(request, context); };
+    // Where nothing else computes it there is nothing to measure.
+    if (lanes_fit) {
+      found.push_back(timed_candidate(request, tools, nchw, "columns", make));
+    } else {
+      found.push_back({{{DType::f32, nchw}}, {DType::f32, nchw}, 0, make});
+    }
+  }
+  if (lanes_fit) {
     found.push_back(
         timed_candidate(request, tools, in_lanes, "loops", [=] { return make_conv_lanes(request, context); }));
   }

@@ -15,7 +15,7 @@ CpuFactory::CpuFactory(const CpuContext& context, const dnnl::engine& engine, Me
                        const CpuChoices& choices)
     : context_(context),
       onednn_{engine, dnnl::stream(engine)},
-      tuner_(onednn_, measurements),
+      tuner_(context_, onednn_, measurements),
       choices_(choices) {}
 
 // The library takes its team from OpenMP's settings of the calling thread; primitives are made for one size.
@@ -56,7 +56,7 @@ std::unique_ptr<Kernel> CpuFactory::prepare(const KernelRequest& request) {
 }
 
 std::unique_ptr<Kernel> CpuFactory::prepare_reorder(const TensorDesc& from, Format to, bool gradient) {
-  return make_reorder(from, to, gradient, onednn_);
+  return make_reorder(from, to, gradient, onednn_, context_);
 }
 
 std::unique_ptr<Kernel> CpuFactory::prepare_gradient_sum(const TensorDesc& desc, std::size_t branches) {

@@ -55,6 +55,10 @@ namespace descent {
 // the layout n16chw.
 [[nodiscard]] std::unique_ptr<Kernel> make_lanes_unit(const KernelRequest& request, const CpuContext& context);
 
+// Between the plain layout and n16chw; nothing for other pairs.
+[[nodiscard]] std::unique_ptr<Kernel> make_reorder_loops(const TensorDesc& from, Format to, bool gradient,
+                                                         const CpuContext& context);
+
 // Gathers pictures `indices` of `source`, normalises them as (u8/255 − mean)/std, each operation rounded
 // to f32, and writes the indicator rows of their labels into `targets`, if given (plain).
 [[nodiscard]] bool can_load_pictures_into(const TensorDesc& input);

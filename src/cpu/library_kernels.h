@@ -1,6 +1,7 @@
 // Kernels through oneDNN.
 #pragma once
 
+#include "cpu/context.h"
 #include "cpu/conv_part.h"
 #include "cpu/onednn.h"
 #include "plan/kernel.h"
@@ -32,7 +33,8 @@ struct ConvChoices {
 
 [[nodiscard]] std::unique_ptr<Kernel> make_linear(const KernelRequest& request, const Onednn& onednn);
 
+// Between the formats that our own loops know, by those.
 [[nodiscard]] std::unique_ptr<Kernel> make_reorder(const TensorDesc& from, Format to, bool gradient,
-                                                   const Onednn& onednn);
+                                                   const Onednn& onednn, const CpuContext& context);
 
 }  // namespace descent

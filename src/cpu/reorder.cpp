@@ -1,5 +1,5 @@
 // A value between two units that want it in different layouts. Bound: bytes, one read and one write.
-
+#include "cpu/kernels.h"
 #include "cpu/library_kernels.h"
 
 #include <fmt/format.h>
@@ -68,7 +68,9 @@ class ReorderKernel final : public Kernel {
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_reorder(const TensorDesc& from, Format to, bool gradient, const Onednn& onednn) {
+std::unique_ptr<Kernel> make_reorder(const TensorDesc& from, Format to, bool gradient, const Onednn& onednn,
+                                     const CpuContext& context) {
+  if (auto loops = make_reorder_loops(from, to, gradient, context)) return loops;
   return std::make_unique<ReorderKernel>(from, to, gradient, onednn);
 }
 

@@ -36,31 +36,46 @@ template <int size, int... lane>
   }
 }
 
-DESCENT_CLONES void turn_squares(const float* from, float* to, std::int64_t elements) {
+[[gnu::always_inline]] inline void turn(Square& rows) {
   constexpr std::make_integer_sequence<int, 16> every_lane;
-  for (std::int64_t first = 0; first + lanes <= elements; first += lanes) {
+  exchange<8>(rows, every_lane);
+  exchange<4>(rows, every_lane);
+  exchange<2>(rows, every_lane);
+  exchange<1>(rows, every_lane);
+}
+
+// Row i of a square is `step` numbers behind row i − 1.
+DESCENT_CLONES void turn_squares(const float* from, std::int64_t from_step, std::int64_t from_square, float* to,
+                                 std::int64_t to_step, std::int64_t to_square, std::int64_t squares) {
+  for (std::int64_t square = 0; square < squares; ++square) {
     Square rows;
 #pragma GCC unroll 16
-    for (std::size_t n = 0; n < 16; ++n) {
-      std::memcpy(&rows[n], from + static_cast<std::int64_t>(n) * elements + first, sizeof(Vector));
+    for (std::size_t i = 0; i < 16; ++i) {
+      std::memcpy(&rows[i], from + static_cast<std::int64_t>(i) * from_step, sizeof(Vector));
     }
-    exchange<8>(rows, every_lane);
-    exchange<4>(rows, every_lane);
-    exchange<2>(rows, every_lane);
-    exchange<1>(rows, every_lane);
+    turn(rows);
 #pragma GCC unroll 16
     for (std::size_t i = 0; i < 16; ++i) {
-      *reinterpret_cast<Vector*>(to + (first + static_cast<std::int64_t>(i)) * lanes) = rows[i];
+      std::memcpy(to + static_cast<std::int64_t>(i) * to_step, &rows[i], sizeof(Vector));
     }
+    from += from_square;
+    to += to_square;
   }
 }
 
 }  // namespace
 
 void pictures_to_lanes(const float* from, float* to, std::int64_t elements) {
-  turn_squares(from, to, elements);
+  turn_squares(from, elements, lanes, to, lanes, lanes * lanes, elements / lanes);
   for (std::int64_t i = elements / lanes * lanes; i < elements; ++i) {
     for (std::int64_t n = 0; n < lanes; ++n) to[i * lanes + n] = from[n * elements + i];
+  }
+}
+
+void lanes_to_pictures(const float* from, float* to, std::int64_t elements) {
+  turn_squares(from, lanes, lanes * lanes, to, elements, lanes, elements / lanes);
+  for (std::int64_t i = elements / lanes * lanes; i < elements; ++i) {
+    for (std::int64_t n = 0; n < lanes; ++n) to[n * elements + i] = from[i * lanes + n];
   }
 }
 

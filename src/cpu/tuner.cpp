@@ -1,6 +1,7 @@
 #include "cpu/tuner.h"
 
 #include "cpu/aligned.h"
+#include "cpu/library_kernels.h"
 #include "descent/network.h"
 
 #include <fmt/format.h>
@@ -134,16 +135,19 @@ double Tuner::reorder_seconds(const TensorDesc& from, Format to) {
   if (same_bytes_in(from, to)) return 0;
   if (measurements_ == nullptr) return rule_reorder_cost;
   const std::string key =
-      fmt::format("reorder {} {} to {}", describe(from.shape), format_name(from.format()), format_name(to));
+      fmt::format("copy {} {} to {}", describe(from.shape), format_name(from.format()), format_name(to));
   return measurements_->seconds(key, [&] {
-    const auto from_desc = memory_desc(from);
-    const auto to_desc = memory_desc(from.in(to));
-    Reorder reorder(onednn_, from_desc, to_desc);
-    AlignedBytes source(from_desc.get_size());
-    AlignedBytes destination(to_desc.get_size());
-    AlignedBytes scratchpad(reorder.scratchpad_bytes());
-    reorder.bind(source.data(), destination.data(), scratchpad.data());
-    return time_runs([&] { reorder.run(onednn_); });
+    const std::unique_ptr<Kernel> kernel = make_reorder(from, to, false, onednn_, context_);
+    AlignedBytes source(from.bytes());
+    AlignedBytes destination(from.in(to).bytes());
+    AlignedBytes scratch(kernel->needs().scratch_bytes);
+    Binding binding;
+    binding.inputs = {source.data()};
+    binding.input_gradients = {nullptr};
+    binding.output = destination.data();
+    binding.scratch = scratch.data();
+    kernel->bind(binding);
+    return time_runs([&] { kernel->forward({}); });
   });
 }
 

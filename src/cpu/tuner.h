@@ -1,6 +1,7 @@
 // Times implementations, through the plan cache; or, where nothing may be timed, prefers by rule.
 #pragma once
 
+#include "cpu/context.h"
 #include "cpu/conv_part.h"
 #include "cpu/measurements.h"
 #include "cpu/onednn.h"
@@ -16,7 +17,8 @@ namespace descent {
 class Tuner {
  public:
   // Without measurements every candidate costs what its place in the list of candidates says.
-  Tuner(const Onednn& onednn, Measurements* measurements) : onednn_(onednn), measurements_(measurements) {}
+  Tuner(const CpuContext& context, const Onednn& onednn, Measurements* measurements)
+      : context_(context), onednn_(onednn), measurements_(measurements) {}
 
   // Seconds of copying a tensor from its format to the other; 0 if the bytes are the same.
   double reorder_seconds(const TensorDesc& from, Format to);
@@ -55,6 +57,7 @@ class Tuner {
                                            Direction direction, ConvChoice choice);
   const std::vector<Timed>& conv_times(const ConvProblem& problem, Direction direction);
 
+  CpuContext context_;
   Onednn onednn_;
   Measurements* measurements_;
   std::map<std::string, std::vector<Timed>> conv_times_;  // of this prepare(), by problem and direction
