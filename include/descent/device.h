@@ -99,7 +99,9 @@ class Plan {
   // targets to the labels' indicator rows. indices.size() is the batch.
   virtual void load(const PictureSource& source, std::span<const std::uint32_t> indices) = 0;
   virtual void write(Port which, std::span<const float> values) = 0;
-  virtual void read(Port which, std::span<float> values) = 0;  // waits for the device
+  // Values [first, first + values.size()) of the port. Waits for the device.
+  virtual void read(Port which, std::int64_t first, std::span<float> values) = 0;
+  void read(Port which, std::span<float> values) { read(which, 0, values); }
 
   virtual void forward(const StepContext& context) = 0;
   virtual StepResult result() = 0;  // of the last forward; needs loss; waits for the device

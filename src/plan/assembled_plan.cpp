@@ -3,6 +3,8 @@
 #include "descent/error.h"
 #include "plan/observation.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -139,14 +141,16 @@ void AssembledPlan::write(Port which, std::span<const float> values) {
   device_->upload(tensor.data, tensor.desc.type, values);
 }
 
-void AssembledPlan::read(Port which, std::span<float> values) {
+void AssembledPlan::read(Port which, std::int64_t first, std::span<float> values) {
   const Tensor tensor = port(which);
-  if (static_cast<std::int64_t>(values.size()) != tensor.desc.shape.elements()) {
-    throw Error("a tensor of " + to_string(tensor.desc.shape) + " does not fit " +
-                    std::to_string(values.size()) + " values",
+  const auto count = static_cast<std::int64_t>(values.size());
+  if (first < 0 || first + count > tensor.desc.shape.elements()) {
+    throw Error(fmt::format("a tensor of {} was asked for values {} to {}", to_string(tensor.desc.shape), first,
+                            first + count),
                 Fault::failure);
   }
-  device_->download(values, tensor.data, tensor.desc.type);
+  const std::size_t offset = static_cast<std::size_t>(first) * size_of(tensor.desc.type);
+  device_->download(values, static_cast<const std::byte*>(tensor.data) + offset, tensor.desc.type);
 }
 
 void AssembledPlan::refresh_if_stale() {

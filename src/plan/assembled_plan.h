@@ -66,7 +66,8 @@ class AssembledPlan final : public Plan {
   [[nodiscard]] Tensor port(Port which) const override;
   void load(const PictureSource& source, std::span<const std::uint32_t> indices) override;
   void write(Port which, std::span<const float> values) override;
-  void read(Port which, std::span<float> values) override;
+  using Plan::read;
+  void read(Port which, std::int64_t first, std::span<float> values) override;
 
   void forward(const StepContext& context) override;
   StepResult result() override;

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -15,14 +17,24 @@ namespace descent {
 
 namespace {
 
-// The first `count` values; the lowest of all becomes 0, the highest 255.
-std::vector<std::uint8_t> as_bytes(std::span<const float> values, std::size_t count) {
-  const auto [lowest, highest] = std::minmax_element(values.begin(), values.end());
-  const float scale = *highest > *lowest ? 255.0F / (*highest - *lowest) : 0.0F;
+struct Bounds {
+  float lowest = std::numeric_limits<float>::infinity();
+  float highest = -std::numeric_limits<float>::infinity();
+
+  void include(std::span<const float> values) {
+    const auto [low, high] = std::minmax_element(values.begin(), values.end());
+    lowest = std::min(lowest, *low);
+    highest = std::max(highest, *high);
+  }
+};
+
+// The lowest becomes 0, the highest 255.
+std::vector<std::uint8_t> as_bytes(std::span<const float> values, const Bounds& bounds) {
+  const float scale = bounds.highest > bounds.lowest ? 255.0F / (bounds.highest - bounds.lowest) : 0.0F;
   std::vector<std::uint8_t> bytes;
-  bytes.reserve(count);
-  for (const float value : values.first(count)) {
-    bytes.push_back(static_cast<std::uint8_t>(std::lround((value - *lowest) * scale)));
+  bytes.reserve(values.size());
+  for (const float value : values) {
+    bytes.push_back(static_cast<std::uint8_t>(std::lround((value - bounds.lowest) * scale)));
   }
   return bytes;
 }
@@ -42,10 +54,18 @@ void BatchSheet::after_loss(FitState& state) {
   const Shape& shape = data_.train.shape;
   const auto elements = static_cast<std::size_t>(shape.elements());
   const std::size_t count = std::min(state.batch_indices.size(), most_pictures);
-  std::vector<float> inputs(state.batch_indices.size() * elements);
-  state.plan->read(Plan::Port::input, inputs);
+  // In pieces: a copy of the whole batch would be the moment of most memory in a run.
+  std::vector<float> inputs(count * elements);
+  std::vector<float> others(count * elements);
+  Bounds bounds;
+  for (std::size_t first = 0; first < state.batch_indices.size(); first += count) {
+    const std::size_t pictures = std::min(count, state.batch_indices.size() - first);
+    const std::span<float> piece = std::span(first == 0 ? inputs : others).first(pictures * elements);
+    state.plan->read(Plan::Port::input, static_cast<std::int64_t>(first * elements), piece);
+    bounds.include(piece);
+  }
   write_file_atomically(folder_ / "batch.png",
-                        png_bytes(picture_sheet(as_bytes(inputs, count * elements), shape, sheet_columns)));
+                        png_bytes(picture_sheet(as_bytes(inputs, bounds), shape, sheet_columns)));
 
   std::string rows = "position,index,label\n";
   for (std::size_t position = 0; position < count; ++position) {
