@@ -1,11 +1,13 @@
 // Arithmetic: twelve chains of multiply-adds that never leave registers, more than the latency times the units
-// of any processor so far (4 cycles × 2); vectors of 64 and of 32 bytes, the better one counts.
+// of any processor so far (4 cycles × 2); vectors of 64 and of 32 bytes, the better one counts. In bf16 dot
+// products of pairs, or where there is a matrix unit its products, if those are more.
 // Memory: each thread copies a stretch of its own; through memcpy, which writes past the caches where that is
 // better, and through a plain vector loop; the better one counts.
 #include "cpu/peaks.h"
 
 #include "cpu/aligned.h"
 #include "cpu/parallel.h"
+#include "cpu/peak_tiles.h"
 #include "cpu/simd.h"
 
 #include <immintrin.h>
@@ -153,6 +155,11 @@ Peaks measure_peaks(const CpuContext& context) {
   if (__builtin_cpu_supports("avx512bf16") != 0) {
     constexpr double products = 32;  // of one instruction
     peaks.bf16_flops = flops_of(threads, bf16_dot, 2 * products);
+  }
+  if (may_use_bf16_tiles()) {
+    const double of_tiles = rate_of_threads(threads, bf16_tile_round * rounds,
+                                            [](std::int64_t /*thread*/) { multiply_bf16_tiles(rounds); });
+    peaks.bf16_flops = std::max(peaks.bf16_flops, of_tiles);
   }
   const AlignedBytes source(sizes.back() / 2);
   const AlignedBytes destination(sizes.back() / 2);

@@ -7,7 +7,7 @@
 
 namespace descent {
 
-// With all threads of the context at work: multiply-adds on registers, dot products of bf16 pairs, copies from
+// With all threads of the context at work: multiply-adds on registers, products of bf16 numbers, copies from
 // 4 MiB on. Takes about half a second and 256 MiB.
 [[nodiscard]] Peaks measure_peaks(const CpuContext& context);
 
