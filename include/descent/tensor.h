@@ -53,7 +53,11 @@ struct Format {
   DType type = DType::f32;
   Layout layout = Layout::plain;
 
-  friend auto operator<=>(const Format&, const Format&) = default;
+  friend bool operator==(const Format&, const Format&) = default;
+  // Some order, for sets; written out because clang-tidy 14 takes the zero within a default <=> for a pointer.
+  friend bool operator<(const Format& a, const Format& b) {
+    return a.type != b.type ? a.type < b.type : a.layout < b.layout;
+  }
 };
 
 struct TensorDesc {
