@@ -2,6 +2,7 @@
 
 #include "network_builder.h"
 
+#include <algorithm>
 #include <initializer_list>
 #include <type_traits>
 #include <utility>
@@ -513,6 +514,11 @@ std::vector<const OpCase*> op_cases_of(std::string_view operation) {
   for (const OpCase& row : op_cases())
     if (row.operation == operation) rows.push_back(&row);
   return rows;
+}
+
+bool has_linear(const OpCase& row) {
+  return std::any_of(row.network.layers.begin(), row.network.layers.end(),
+                     [](const Layer& layer) { return std::holds_alternative<Linear>(layer.op); });
 }
 
 }  // namespace descent::test

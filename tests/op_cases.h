@@ -35,5 +35,7 @@ struct OpCase {
 
 [[nodiscard]] const std::vector<OpCase>& op_cases();
 [[nodiscard]] std::vector<const OpCase*> op_cases_of(std::string_view operation);
+// Linear layers are the library's, whose sums may depend on the number of threads (they do with AVX2).
+[[nodiscard]] bool has_linear(const OpCase& row);
 
 }  // namespace descent::test
