@@ -46,32 +46,19 @@ struct Gather {
   }
 };
 
-struct AddProducts {
-  static constexpr int most = 3;
-
+struct Pair {
   template <int outputs, int inputs>
-  [[gnu::always_inline]] static void run(const LanesBox<Bf16>& box) {
-    LaneSums<outputs, inputs> sums;
-    for (std::int64_t outer = 0; outer < box.outer.count; ++outer) {
-      for (std::int64_t middle = 0; middle < box.middle.count; ++middle) {
-        const Bf16* x = box.x + outer * box.outer.x + middle * box.middle.x;
-        const Bf16* dy = box.dy + outer * box.outer.dy + middle * box.middle.dy;
-        for (std::int64_t inner = 0; inner < box.inner.count; ++inner) {
+  [[gnu::always_inline]] static void add(LaneSums<outputs, inputs>& sums, const LanesBox<Bf16>& box,
+                                         const Bf16* x, const Bf16* dy) {
 #pragma GCC unroll 3
-          for (int i = 0; i < inputs; ++i) {
-            const Step read = Step::load(x + i * box.x_channel);
+    for (int i = 0; i < inputs; ++i) {
+      const Step read = Step::load(x + i * box.x_channel);
 #pragma GCC unroll 8
-            for (int o = 0; o < outputs; ++o) {
-              const Step slope = Step::load(dy + o * box.dy_channel);
-              sums.of[o][i] += slope.of[0] * read.of[0] + slope.of[1] * read.of[1];
-            }
-          }
-          x += box.inner.x;
-          dy += box.inner.dy;
-        }
+      for (int o = 0; o < outputs; ++o) {
+        const Step slope = Step::load(dy + o * box.dy_channel);
+        sums.of[o][i] += slope.of[0] * read.of[0] + slope.of[1] * read.of[1];
       }
     }
-    sums.add_to(box.gradient, box.input_step);
   }
 };
 
@@ -80,7 +67,7 @@ DESCENT_CLONES void gather(const LanesBlock<Bf16>& block) {
 }
 
 DESCENT_CLONES void add_products(const LanesBox<Bf16>& box) {
-  run_block<AddProducts>(box, box.inputs);
+  run_block<AddProducts<Pair>>(box, box.inputs);
 }
 
 DESCENT_CLONES float sum_of(const Bf16* values, std::int64_t count) {

@@ -69,33 +69,19 @@ struct Gather {
   }
 };
 
-struct AddProducts {
-  static constexpr int most = 3;
-
+struct Pair {
   template <int outputs, int inputs>
-  [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]] static inline void run(
-      const LanesBox<Bf16>& box) {
-    LaneSums<outputs, inputs> sums;
-    for (std::int64_t outer = 0; outer < box.outer.count; ++outer) {
-      for (std::int64_t middle = 0; middle < box.middle.count; ++middle) {
-        const Bf16* x = box.x + outer * box.outer.x + middle * box.middle.x;
-        const Bf16* dy = box.dy + outer * box.outer.dy + middle * box.middle.dy;
-        for (std::int64_t inner = 0; inner < box.inner.count; ++inner) {
-          __m512bh read[std::size_t{inputs}];
+  [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]] static inline void add(
+      LaneSums<outputs, inputs>& sums, const LanesBox<Bf16>& box, const Bf16* x, const Bf16* dy) {
+    __m512bh read[std::size_t{inputs}];
 #pragma GCC unroll 3
-          for (int i = 0; i < inputs; ++i) read[i] = pairs(_mm512_load_si512(x + i * box.x_channel));
+    for (int i = 0; i < inputs; ++i) read[i] = pairs(_mm512_load_si512(x + i * box.x_channel));
 #pragma GCC unroll 8
-          for (int o = 0; o < outputs; ++o) {
-            const __m512bh slope = pairs(_mm512_load_si512(dy + o * box.dy_channel));
+    for (int o = 0; o < outputs; ++o) {
+      const __m512bh slope = pairs(_mm512_load_si512(dy + o * box.dy_channel));
 #pragma GCC unroll 3
-            for (int i = 0; i < inputs; ++i) sums.of[o][i] = _mm512_dpbf16_ps(sums.of[o][i], slope, read[i]);
-          }
-          x += box.inner.x;
-          dy += box.inner.dy;
-        }
-      }
+      for (int i = 0; i < inputs; ++i) sums.of[o][i] = _mm512_dpbf16_ps(sums.of[o][i], slope, read[i]);
     }
-    sums.add_to(box.gradient, box.input_step);
   }
 };
 
@@ -104,7 +90,7 @@ struct AddProducts {
 }
 
 [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]] void add_products(const LanesBox<Bf16>& box) {
-  run_block<AddProducts>(box, box.inputs);
+  run_block<AddProducts<Pair>>(box, box.inputs);
 }
 
 }  // namespace

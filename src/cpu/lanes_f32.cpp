@@ -56,33 +56,20 @@ struct Gather {
   }
 };
 
-struct AddProducts {
-  static constexpr int most = 3;
-
+struct Pair {
   template <int outputs, int inputs>
-  [[gnu::always_inline]] static void run(const LanesBox<float>& box) {
-    LaneSums<outputs, inputs> sums;
-    for (std::int64_t outer = 0; outer < box.outer.count; ++outer) {
-      for (std::int64_t middle = 0; middle < box.middle.count; ++middle) {
-        const float* x = box.x + outer * box.outer.x + middle * box.middle.x;
-        const float* dy = box.dy + outer * box.outer.dy + middle * box.middle.dy;
-        for (std::int64_t inner = 0; inner < box.inner.count; ++inner) {
-          Vector read[std::size_t{inputs}];
+  [[gnu::always_inline]] static void add(LaneSums<outputs, inputs>& sums, const LanesBox<float>& box,
+                                         const float* x, const float* dy) {
+    Vector read[std::size_t{inputs}];
 #pragma GCC unroll 3
-          for (int i = 0; i < inputs; ++i) read[i] = *reinterpret_cast<const Vector*>(x + i * box.x_channel);
+    for (int i = 0; i < inputs; ++i) read[i] = *reinterpret_cast<const Vector*>(x + i * box.x_channel);
 #pragma GCC unroll 8
-          for (int o = 0; o < outputs; ++o) {
-            // Volatile: else GCC reads it again from memory in each multiplication.
-            const Vector slope = *reinterpret_cast<const volatile Vector*>(dy + o * box.dy_channel);
+    for (int o = 0; o < outputs; ++o) {
+      // Volatile: else GCC reads it again from memory in each multiplication.
+      const Vector slope = *reinterpret_cast<const volatile Vector*>(dy + o * box.dy_channel);
 #pragma GCC unroll 3
-            for (int i = 0; i < inputs; ++i) sums.of[o][i] += slope * read[i];
-          }
-          x += box.inner.x;
-          dy += box.inner.dy;
-        }
-      }
+      for (int i = 0; i < inputs; ++i) sums.of[o][i] += slope * read[i];
     }
-    sums.add_to(box.gradient, box.input_step);
   }
 };
 
@@ -91,7 +78,7 @@ DESCENT_CLONES void gather(const LanesBlock<float>& block) {
 }
 
 DESCENT_CLONES void add_products(const LanesBox<float>& box) {
-  run_block<AddProducts>(box, box.inputs);
+  run_block<AddProducts<Pair>>(box, box.inputs);
 }
 
 DESCENT_CLONES float sum_of(const float* values, std::int64_t count) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cpu/lanes.h"
+#include "cpu/lanes_loops.h"
 
 #include <array>
 #include <cstddef>
@@ -76,6 +77,30 @@ struct LaneSums {
         for (int o = 0; o < outputs; ++o) gradient[i * input_step + o] += sum_lanes(of[o][i]);
       }
     }
+  }
+};
+
+// The weight gradient of a box. Pair::add<outputs, inputs>(sums, box, x, dy) adds the products of one pixel of
+// a vector of pictures.
+template <class Pair>
+struct AddProducts {
+  static constexpr int most = 3;
+
+  template <int outputs, int inputs, class Element>
+  [[gnu::always_inline]] static inline void run(const LanesBox<Element>& box) {
+    LaneSums<outputs, inputs> sums;
+    for (std::int64_t outer = 0; outer < box.outer.count; ++outer) {
+      for (std::int64_t middle = 0; middle < box.middle.count; ++middle) {
+        const Element* x = box.x + outer * box.outer.x + middle * box.middle.x;
+        const Element* dy = box.dy + outer * box.outer.dy + middle * box.middle.dy;
+        for (std::int64_t inner = 0; inner < box.inner.count; ++inner) {
+          Pair::template add<outputs, inputs>(sums, box, x, dy);
+          x += box.inner.x;
+          dy += box.inner.dy;
+        }
+      }
+    }
+    sums.add_to(box.gradient, box.input_step);
   }
 };
 
