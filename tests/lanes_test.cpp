@@ -5,6 +5,7 @@
 #include "cpu/aligned.h"
 #include "cpu/device.h"
 #include "cpu/kernels.h"
+#include "cpu/lanes_conv.h"
 #include "cpu/layouts.h"
 #include "network_builder.h"
 #include "op_cases.h"
@@ -31,6 +32,54 @@ OpCase with_batch(const OpCase& row, std::int64_t batch) {
   OpCase copy = row;
   copy.batch = batch;
   return copy;
+}
+
+std::vector<float> some_values(std::int64_t count) {
+  std::vector<float> values(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>((i * 37 + 11) % 101) / 50 - 1;
+  return values;
+}
+
+std::int64_t elements_of(const LanesProblem& problem, bool of_output) {
+  const std::int64_t channels = of_output ? problem.out_channels : problem.in_channels;
+  const auto size = [&](const Axis& axis) { return of_output ? axis.output : axis.input; };
+  return problem.blocks * lanes * channels * size(problem.rows) * size(problem.columns);
+}
+
+// A buffer that begins at a vector's boundary, with those values.
+AlignedBytes aligned(const std::vector<float>& values) {
+  AlignedBytes bytes(values.size() * sizeof(float));
+  std::copy(values.begin(), values.end(), static_cast<float*>(bytes.data()));
+  return bytes;
+}
+
+std::vector<float> copied(const AlignedBytes& bytes, std::int64_t count) {
+  const auto* const values = static_cast<const float*>(bytes.data());
+  return {values, values + count};
+}
+
+// The forward pass with these loops, or the gradient of the input.
+std::vector<float> gathered(const LanesProblem& problem, const LanesLoops<float>& loops, bool forward) {
+  const auto gather =
+      forward ? LanesGather<float>::forward(problem, loops) : LanesGather<float>::backward(problem, loops);
+  const AlignedBytes x = aligned(some_values(elements_of(problem, !forward)));
+  const AlignedBytes y = aligned(some_values(elements_of(problem, forward)));
+  const AlignedBytes packed = aligned(some_values(gather.packed_weights()));
+  gather.pack(some_values(problem.weights()).data(), static_cast<float*>(packed.data()));
+  gather.run({1}, static_cast<const float*>(x.data()), static_cast<const float*>(packed.data()), nullptr,
+             static_cast<float*>(y.data()));
+  return copied(y, elements_of(problem, forward));
+}
+
+std::vector<float> weight_gradient(const LanesProblem& problem, const LanesLoops<float>& loops) {
+  const LanesWeightGradient<float> of(problem, true, loops);
+  const AlignedBytes x = aligned(some_values(elements_of(problem, false)));
+  const AlignedBytes dy = aligned(some_values(elements_of(problem, true)));
+  const AlignedBytes scratch = aligned(some_values(of.scratch()));
+  std::vector<float> gradient(static_cast<std::size_t>(problem.weights() + problem.out_channels));
+  of.run({1}, static_cast<const float*>(x.data()), static_cast<const float*>(dy.data()),
+         static_cast<float*>(scratch.data()), gradient.data(), gradient.data() + problem.weights());
+  return gradient;
 }
 
 using Pairs = std::set<std::pair<std::int64_t, std::int64_t>>;  // of output and input
@@ -84,6 +133,37 @@ BOOST_AUTO_TEST_CASE(the_number_of_threads_changes_no_bit) {
       BOOST_TEST((alone.step() == shared.step()));
     }
   }
+}
+
+// Each kind of register has loops of its own; the processor takes the longest, the others it can run too.
+BOOST_AUTO_TEST_CASE(loops_for_short_registers_sum_the_same_products) {
+  for (const OpCase* row : op_cases_of("conv")) {
+    const Layer& layer = row->network.layers.front();
+    const auto* op = std::get_if<Conv>(&layer.op);
+    if (op == nullptr || op->groups != 1) continue;
+    BOOST_TEST_CONTEXT(row->name) {
+      const LanesProblem problem(*op, layer.input.with_batch(48), layer.output.with_batch(48), lanes);
+      for (const bool forward : {true, false}) {
+        const std::vector<float> expected = gathered(problem, f32_avx512_loops(), forward);
+        check_near(forward ? "output" : "input gradient", gathered(problem, f32_avx2_loops(), forward),
+                   expected, largest(expected), tolerance(DType::f32).value);
+      }
+      const std::vector<float> expected = weight_gradient(problem, f32_avx512_loops());
+      check_near("weight gradient", weight_gradient(problem, f32_avx2_loops()), expected, largest(expected),
+                 tolerance(DType::f32).gradient);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_gradient_of_a_value_lies_where_the_value_lay_once_nobody_reads_it) {
+  const Network network = load_network("convnet");
+  CpuDevice device = lanes_device(2);
+  ParameterStore store(device, parameter_layout(network), true);
+  const auto plan = device.prepare(network, {.mode = Mode::train, .batch = 1024, .loss = true}, store);
+  // The largest moment: the end of the forward pass, when the input, two maps of each block (its convolution's
+  // and its own), logits and targets are kept. A gradient beside them would add 6 MiB.
+  constexpr std::size_t kept = 28 * 28 + 2 * (8 * 14 * 14 + 16 * 7 * 7 + 32 * 4 * 4 + 64 * 2 * 2) + 4 * 10;
+  BOOST_TEST(plan->workspace_bytes() < (kept * 4 * 1024) + (std::size_t{5} << 20U));
 }
 
 BOOST_AUTO_TEST_CASE(convolutions_without_groups_are_computed_in_this_layout) {

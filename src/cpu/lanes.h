@@ -2,6 +2,8 @@
 // channels, 1, 8 and 10 included, needs no padding, and makes each loop over pictures a vector operation.
 #pragma once
 
+#include "cpu/registers.h"
+
 #include <cstdint>
 #include <vector>
 
@@ -10,9 +12,6 @@ namespace descent {
 inline constexpr std::int64_t lanes = 16;
 // In bf16 a register holds twice as many: the layout n32chw.
 inline constexpr std::int64_t bf16_lanes = 32;
-
-// One value of sixteen pictures. Compilers split it where the processor's registers are shorter.
-using Vector = float __attribute__((vector_size(64)));
 
 // Output channels that stay in registers together from `channel` on: 8 while there are 8, then 4, 2, 1.
 [[nodiscard]] constexpr std::int64_t channel_block(std::int64_t channel, std::int64_t channels) {

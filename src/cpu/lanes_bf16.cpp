@@ -13,7 +13,7 @@ namespace descent {
 
 namespace {
 
-using Step = LaneStep<Bf16>;
+using Step = LaneStep<Bf16, Vector>;
 
 struct Gather {
   static constexpr int most = LanesElement<Bf16>::pixels;

@@ -2,7 +2,7 @@
 // Idea: a block of output channels × pixels stays in registers over all input channels and taps. Taps in the
 // padding are not computed: pixels are cut beforehand into runs that have the same taps. On maps so small that
 // most runs are of one pixel, the same pixel of several blocks of pictures takes their place.
-// Bound: arithmetic, that of the innermost loops (lanes_f32.cpp, lanes_bf16_dot.cpp).
+// Bound: arithmetic, that of the innermost loops (lanes_f32_*.cpp, lanes_bf16_dot.cpp).
 #include "cpu/lanes_conv.h"
 #include "cpu/parallel.h"
 

@@ -27,6 +27,7 @@ class LanesConvKernel final : public LoopKernel {
     forward_report_ = report(request, "forward", Kind::format.layout, flops, bytes);
     if (!trains(request)) return;
     needs_.backward_reads_inputs = true;
+    needs_.gradient_over_input = true;
     weight_gradient_.emplace(problem_, op_.bias && !request.mean_is_removed);
     needs_.scratch_bytes = static_cast<std::size_t>(weight_gradient_->scratch()) * sizeof(float);
     backward_report_ = report(request, "backward weights", Kind::format.layout, flops, bytes);

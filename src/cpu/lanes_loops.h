@@ -80,7 +80,7 @@ struct LanesBox {
   std::int64_t x_channel = 0;
   std::int64_t dy_channel = 0;
   LanesSteps outer, middle, inner;
-  std::int64_t outputs = 0;  // 8, 4, 2 or 1
+  std::int64_t outputs = 0;  // 8, 4, 2 or 1, but no more than the loops take
   std::int64_t inputs = 0;   // 3, 2 or 1
   float* gradient = nullptr;
   std::int64_t input_step = 0;
@@ -92,9 +92,11 @@ struct LanesLoops {
   void (*gather)(const LanesBlock<Element>& block) = nullptr;
   void (*add_products)(const LanesBox<Element>& box) = nullptr;
   float (*sum)(const Element* values, std::int64_t count) = nullptr;  // of whole vectors
+  std::int64_t most_outputs = 8;                                      // of a box given to add_products
 };
 
-[[nodiscard]] LanesLoops<float> f32_loops();
+[[nodiscard]] LanesLoops<float> f32_avx512_loops();
+[[nodiscard]] LanesLoops<float> f32_avx2_loops();  // for shorter and fewer registers
 [[nodiscard]] LanesLoops<Bf16> bf16_portable_loops();
 [[nodiscard]] bool has_bf16_dot_products();       // this processor
 [[nodiscard]] LanesLoops<Bf16> bf16_dot_loops();  // only where it has them
@@ -102,7 +104,7 @@ struct LanesLoops {
 template <class Element>
 [[nodiscard]] LanesLoops<Element> best_loops() {
   if constexpr (std::is_same_v<Element, float>) {
-    return f32_loops();
+    return has_avx512_registers() ? f32_avx512_loops() : f32_avx2_loops();
   } else {
     return has_bf16_dot_products() ? bf16_dot_loops() : bf16_portable_loops();
   }

@@ -1,8 +1,9 @@
 // Passes over slices that mostly lie in the second cache, where a convolution left them or will read them.
-// Bound: there by arithmetic, six operations a vector for sums in double; from memory by the bytes.
+// Bound: there by arithmetic, for the statistics six operations a vector in double; from memory by the bytes.
 #include "cpu/lanes_norm.h"
 
 #include "cpu/lane_step.h"
+#include "cpu/registers.h"
 #include "cpu/simd.h"
 
 #include <algorithm>
@@ -15,37 +16,48 @@ namespace descent {
 
 namespace {
 
-using DoubleVector = double __attribute__((vector_size(64)));
+// Half as many numbers as a register of f32 holds.
+template <class Register>
+using Doubles = typename Others<Register>::Doubles;
 
-// The lower and the upper eight lanes.
+// The lower and the upper half of the lanes.
+template <class Register>
 struct Wide {
-  DoubleVector low, high;
+  Doubles<Register> low, high;
 };
 
 // Through arrays: GCC 12 makes two conversions of this, but of the vectors' own elements a gather of sixteen.
-[[gnu::always_inline]] inline Wide widened(const Vector& v) {
-  const auto narrow = std::bit_cast<std::array<float, lanes>>(v);
-  alignas(64) std::array<double, lanes> wide;
+// Right behind a read they are those of memory; elsewhere the way through memory costs a dozen cycles.
+template <class Register>
+[[gnu::always_inline]] inline Wide<Register> widened(const Register& v) {
+  constexpr auto width = static_cast<std::size_t>(register_width<Register>);
+  const auto narrow = std::bit_cast<std::array<float, width>>(v);
+  alignas(Register) std::array<double, width> wide;
   for (std::size_t i = 0; i < wide.size(); ++i) wide[i] = narrow[i];
-  return std::bit_cast<Wide>(wide);
+  return std::bit_cast<Wide<Register>>(wide);
 }
 
-[[gnu::always_inline]] inline double total(const DoubleVector& v) {
-  return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
+template <class Numbers>
+[[gnu::always_inline]] inline double total(const Numbers& v) {
+  if constexpr (sizeof(Numbers) == sizeof(Vector)) {
+    return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
+  } else {
+    return (v[0] + v[2]) + (v[1] + v[3]);
+  }
 }
 
-template <class Element>
+template <class Element, class Register>
 struct Accumulator;
 
 // Sums of a and a·b in four chains, so that additions need not wait for each other. The product of two f32
 // is exact in double.
-template <>
-struct Accumulator<float> {
-  DoubleVector first_low{}, first_high{}, second_low{}, second_high{};
+template <class Register>
+struct Accumulator<float, Register> {
+  Doubles<Register> first_low{}, first_high{}, second_low{}, second_high{};
 
-  [[gnu::always_inline]] void add(std::size_t /*half*/, const Vector& a, const Vector& b) {
-    const Wide from_a = widened(a);
-    const Wide from_b = widened(b);
+  [[gnu::always_inline]] void add(std::size_t /*half*/, const Register& a, const Register& b) {
+    const Wide<Register> from_a = widened(a);
+    const Wide<Register> from_b = widened(b);
     first_low += from_a.low;
     first_high += from_a.high;
     second_low += from_a.low * from_b.low;
@@ -58,21 +70,21 @@ struct Accumulator<float> {
 };
 
 // What came from bf16 is summed in f32 for a while, where products of two are exact, and then in double.
-template <>
-struct Accumulator<Bf16> {
-  Vector first[2]{}, second[2]{};
-  DoubleVector first_total{}, second_total{};
+template <class Register>
+struct Accumulator<Bf16, Register> {
+  Register first[2]{}, second[2]{};
+  Doubles<Register> first_total{}, second_total{};
 
-  [[gnu::always_inline]] void add(std::size_t half, const Vector& a, const Vector& b) {
+  [[gnu::always_inline]] void add(std::size_t half, const Register& a, const Register& b) {
     first[half] += a;
     second[half] += a * b;
   }
   [[gnu::always_inline]] void settle() {
-    const auto move = [](Vector(&from)[2], DoubleVector& to) {
-      const Wide even = widened(from[0]);
-      const Wide odd = widened(from[1]);
+    const auto move = [](Register(&from)[2], Doubles<Register>& to) {
+      const Wide<Register> even = widened(from[0]);
+      const Wide<Register> odd = widened(from[1]);
       to += (even.low + even.high) + (odd.low + odd.high);
-      from[0] = from[1] = Vector{};
+      from[0] = from[1] = Register{};
     };
     move(first, first_total);
     move(second, second_total);
@@ -84,6 +96,32 @@ struct Accumulator<Bf16> {
 
 constexpr std::int64_t steps_to_settle = 64;
 
+// Σg and Σg·(x − centre): nothing large is taken away from the second later on, so that a few products may be
+// summed in f32 before they go to double.
+template <class Register>
+struct CentredSums {
+  static constexpr std::int64_t steps = 16;
+  Register first{}, second{};
+  Doubles<Register> first_total{}, second_total{};
+
+  [[gnu::always_inline]] void add(const Register& gradient, const Register& centred) {
+    first += gradient;
+    second += gradient * centred;
+  }
+  [[gnu::always_inline]] void settle() {
+    const Wide<Register> of_first = widened(first);
+    const Wide<Register> of_second = widened(second);
+    first_total += of_first.low + of_first.high;
+    second_total += of_second.low + of_second.high;
+    first = second = Register{};
+  }
+  // Σg and Σg·x.
+  [[nodiscard, gnu::always_inline]] ChannelSums sums(float centre) const {
+    const double sum = total(first_total);
+    return {sum, total(second_total) + static_cast<double>(centre) * sum};
+  }
+};
+
 // Slices follow each other in memory, and the processor's own prefetching begins anew at every page: where the
 // third cache is far away, half of the time of these passes was spent waiting there.
 template <class Element>
@@ -92,15 +130,16 @@ template <class Element>
   __builtin_prefetch(reinterpret_cast<const std::byte*>(at) + ahead);
 }
 
-[[gnu::always_inline]] inline Vector normalised(const Vector& x, const ChannelForward& by) {
+template <class Register>
+[[gnu::always_inline]] inline Register normalised(const Register& x, const ChannelForward& by) {
   return (x - by.centre) * by.slope + by.shift;
 }
 
-template <class Element>
+template <class Register, class Element>
 DESCENT_CLONES ChannelSums sums(const Element* a, const Element* b, std::int64_t count) {
-  using Step = LaneStep<Element>;
+  using Step = LaneStep<Element, Register>;
   constexpr std::int64_t stretch = steps_to_settle * Step::width;
-  Accumulator<Element> sum;
+  Accumulator<Element, Register> sum;
   for (std::int64_t begin = 0; begin < count; begin += stretch) {
     for (std::int64_t i = begin; i < std::min(begin + stretch, count); i += Step::width) {
       const Step from_a = Step::load(a + i);
@@ -113,12 +152,12 @@ DESCENT_CLONES ChannelSums sums(const Element* a, const Element* b, std::int64_t
   return sum.sums();
 }
 
-template <class Element>
+template <class Register, class Rule, class Element>
 DESCENT_CLONES ChannelSums gradient_sums(const Element* x, const Element* dy, std::int64_t count,
-                                         ChannelForward by, ReluRule rule) {
-  using Step = LaneStep<Element>;
-  constexpr std::int64_t stretch = steps_to_settle * Step::width;
-  Accumulator<Element> sum;
+                                         ChannelForward by, Rule rule) {
+  using Step = LaneStep<Element, Register>;
+  constexpr std::int64_t stretch = CentredSums<Register>::steps * Step::width;
+  CentredSums<Register> sum;
   for (std::int64_t begin = 0; begin < count; begin += stretch) {
     for (std::int64_t i = begin; i < std::min(begin + stretch, count); i += Step::width) {
       fetch_ahead(x + i);
@@ -126,35 +165,36 @@ DESCENT_CLONES ChannelSums gradient_sums(const Element* x, const Element* dy, st
       const Step from = Step::load(x + i);
       const Step slope = Step::load(dy + i);
       for (std::size_t half = 0; half < std::size(from.of); ++half) {
-        const Vector& value = from.of[half];
-        sum.add(half, rule.gradient(normalised(value, by), slope.of[half]), value);
+        const Register centred = from.of[half] - by.centre;
+        sum.add(rule.gradient(centred * by.slope + by.shift, slope.of[half]), centred);
       }
     }
     sum.settle();
   }
-  return sum.sums();
+  return sum.sums(by.centre);
 }
 
-template <class Element, class Rule>
+template <class Register, class Rule, class Element>
 DESCENT_CLONES void normalise(const Element* x, Element* y, std::int64_t count, ChannelForward by, Rule rule) {
-  using Step = LaneStep<Element>;
+  using Step = LaneStep<Element, Register>;
   for (std::int64_t i = 0; i < count; i += Step::width) {
     fetch_ahead(x + i);
     Step step = Step::load(x + i);
-    for (Vector& value : step.of) value = rule.value(normalised(value, by));
+    for (Register& value : step.of) value = rule.value(normalised(value, by));
     step.store(y + i);
   }
 }
 
-[[gnu::always_inline]] inline Vector input_gradient(const Vector& x, const Vector& dy, const ChannelForward& by,
-                                                    const ChannelBackward& back) {
+template <class Register>
+[[gnu::always_inline]] inline Register input_gradient(const Register& x, const Register& dy,
+                                                      const ChannelForward& by, const ChannelBackward& back) {
   return (x - by.centre) * back.slope + (dy * back.gain + back.shift);
 }
 
-template <class Element>
+template <class Register, class Element>
 DESCENT_CLONES void gradient(const Element* x, const Element* dy, Element* dx, std::int64_t count,
                              ChannelForward by, ChannelBackward back) {
-  using Step = LaneStep<Element>;
+  using Step = LaneStep<Element, Register>;
   for (std::int64_t i = 0; i < count; i += Step::width) {
     Step step = Step::load(x + i);
     const Step slope = Step::load(dy + i);
@@ -165,37 +205,37 @@ DESCENT_CLONES void gradient(const Element* x, const Element* dy, Element* dx, s
   }
 }
 
-template <class Element>
+template <class Register, class Element>
 DESCENT_CLONES void active_gradient(const Element* x, const Element* dy, Element* dx, std::int64_t count,
                                     ChannelForward by, ChannelBackward back, ReluRule rule) {
-  using Step = LaneStep<Element>;
+  using Step = LaneStep<Element, Register>;
   for (std::int64_t i = 0; i < count; i += Step::width) {
     fetch_ahead(x + i);
     fetch_ahead(dy + i);
     Step step = Step::load(x + i);
     const Step slope = Step::load(dy + i);
     for (std::size_t half = 0; half < std::size(step.of); ++half) {
-      const Vector value = step.of[half];
+      const Register value = step.of[half];
       step.of[half] = input_gradient(value, rule.gradient(normalised(value, by), slope.of[half]), by, back);
     }
     step.store(dx + i);
   }
 }
 
-template <class Element>
+template <class Register, class Element>
 DESCENT_CLONES void activate(const Element* x, Element* y, std::int64_t count, ReluRule rule) {
-  using Step = LaneStep<Element>;
+  using Step = LaneStep<Element, Register>;
   for (std::int64_t i = 0; i < count; i += Step::width) {
     Step step = Step::load(x + i);
-    for (Vector& value : step.of) value = rule.value(value);
+    for (Register& value : step.of) value = rule.value(value);
     step.store(y + i);
   }
 }
 
-template <class Element>
+template <class Register, class Element>
 DESCENT_CLONES void activation_gradient(const Element* x, const Element* dy, Element* dx, std::int64_t count,
                                         ReluRule rule) {
-  using Step = LaneStep<Element>;
+  using Step = LaneStep<Element, Register>;
   for (std::int64_t i = 0; i < count; i += Step::width) {
     Step step = Step::load(x + i);
     const Step slope = Step::load(dy + i);
@@ -210,38 +250,45 @@ DESCENT_CLONES void activation_gradient(const Element* x, const Element* dy, Ele
 
 template <class Element>
 ChannelSums lanes_sums(const Element* a, const Element* b, std::int64_t count) {
-  return sums(a, b, count);
+  return with_registers([&]<class Register>(Register) { return sums<Register>(a, b, count); });
 }
 
 template <class Element>
 void normalise_lanes(const Element* x, Element* y, std::int64_t count, const ChannelForward& by,
                      const ReluRule* rule) {
-  if (rule == nullptr) return normalise(x, y, count, by, NoActivation{});
-  normalise(x, y, count, by, *rule);
+  with_registers([&]<class Register>(Register) {
+    if (rule == nullptr) return normalise<Register>(x, y, count, by, NoActivation{});
+    normalise<Register>(x, y, count, by, *rule);
+  });
 }
 
 template <class Element>
 ChannelSums lanes_gradient_sums(const Element* x, const Element* dy, std::int64_t count,
                                 const ChannelForward& by, const ReluRule* rule) {
-  return rule == nullptr ? sums(dy, x, count) : gradient_sums(x, dy, count, by, *rule);
+  return with_registers([&]<class Register>(Register) {
+    return rule == nullptr ? gradient_sums<Register>(x, dy, count, by, NoActivation{})
+                           : gradient_sums<Register>(x, dy, count, by, *rule);
+  });
 }
 
 template <class Element>
 void lanes_gradient(const Element* x, const Element* dy, Element* dx, std::int64_t count,
                     const ChannelForward& by, const ChannelBackward& back, const ReluRule* rule) {
-  if (rule == nullptr) return gradient(x, dy, dx, count, by, back);
-  active_gradient(x, dy, dx, count, by, back, *rule);
+  with_registers([&]<class Register>(Register) {
+    if (rule == nullptr) return gradient<Register>(x, dy, dx, count, by, back);
+    active_gradient<Register>(x, dy, dx, count, by, back, *rule);
+  });
 }
 
 template <class Element>
 void activate_lanes(const Element* x, Element* y, std::int64_t count, const ReluRule& rule) {
-  activate(x, y, count, rule);
+  with_registers([&]<class Register>(Register) { activate<Register>(x, y, count, rule); });
 }
 
 template <class Element>
 void lanes_activation_gradient(const Element* x, const Element* dy, Element* dx, std::int64_t count,
                                const ReluRule& rule) {
-  activation_gradient(x, dy, dx, count, rule);
+  with_registers([&]<class Register>(Register) { activation_gradient<Register>(x, dy, dx, count, rule); });
 }
 
 template ChannelSums lanes_sums(const float*, const float*, std::int64_t);

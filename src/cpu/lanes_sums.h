@@ -29,15 +29,29 @@ template <class Loop, class Work>
   run_block<Loop, 1>(work, few);
 }
 
-using Half = float __attribute__((vector_size(32)));
-using Quarter = float __attribute__((vector_size(16)));
-
-[[nodiscard, gnu::always_inline]] inline float sum_lanes(const Vector& vector) {
-  const Half eight = __builtin_shufflevector(vector, vector, 0, 1, 2, 3, 4, 5, 6, 7) +
-                     __builtin_shufflevector(vector, vector, 8, 9, 10, 11, 12, 13, 14, 15);
+[[nodiscard, gnu::always_inline]] inline float sum_lanes(const Half& eight) {
   const Quarter four =
       __builtin_shufflevector(eight, eight, 0, 1, 2, 3) + __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
   return (four[0] + four[2]) + (four[1] + four[3]);
+}
+
+[[nodiscard, gnu::always_inline]] inline float sum_lanes(const Vector& vector) {
+  return sum_lanes(Half{__builtin_shufflevector(vector, vector, 0, 1, 2, 3, 4, 5, 6, 7) +
+                        __builtin_shufflevector(vector, vector, 8, 9, 10, 11, 12, 13, 14, 15)});
+}
+
+// The sums of four vectors' lanes at once.
+[[nodiscard, gnu::always_inline]] inline Quarter sum_lanes(const std::array<Half, 4>& v) {
+  const auto pairs = [](const Half& a, const Half& b) {
+    return __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13) +
+           __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15);
+  };
+  const Half low = pairs(v[0], v[1]);
+  const Half high = pairs(v[2], v[3]);
+  const Half quarters = __builtin_shufflevector(low, high, 0, 1, 8, 9, 4, 5, 12, 13) +
+                        __builtin_shufflevector(low, high, 2, 3, 10, 11, 6, 7, 14, 15);
+  return __builtin_shufflevector(quarters, quarters, 0, 1, 2, 3) +
+         __builtin_shufflevector(quarters, quarters, 4, 5, 6, 7);
 }
 
 // The sums of eight vectors' lanes at once: halves are added and put side by side until each is one number.

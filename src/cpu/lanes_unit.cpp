@@ -96,6 +96,7 @@ class LanesUnitKernel final : public LoopKernel {
     needs_.output = Kind::format;
     needs_.inputs = {needs_.output};
     needs_.backward_reads_inputs = true;
+    needs_.gradient_over_input = true;
     const auto channels = static_cast<std::size_t>(problem_.out_channels);
     Space saved;
     inner_at_ = saved.take(request.output.bytes());

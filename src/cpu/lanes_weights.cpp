@@ -3,7 +3,7 @@
 // channels stays in registers over such rectangles of a stretch of pictures that fits the first cache, then its
 // width are summed and added to the partial gradient: so the sum over width, like the block's way in and out of
 // registers, is paid once in some hundred multiply-adds also on maps of 2×2.
-// Bound: arithmetic, that of the innermost loops (lanes_f32.cpp, lanes_bf16_dot.cpp).
+// Bound: arithmetic, that of the innermost loops (lanes_f32_*.cpp, lanes_bf16_dot.cpp).
 #include "cpu/lanes_conv.h"
 #include "cpu/parallel.h"
 
@@ -95,7 +95,7 @@ void LanesWeightGradient<Element>::clear(float* partial) const {
   std::fill_n(partial, this->partial(), 0.0F);
 }
 
-// One strip of one block of output channels from `output` on.
+// One strip of one block of output channels from `output` on, as many at once as the innermost loops sum up.
 template <class Element>
 void LanesWeightGradient<Element>::add_strip(const std::vector<Reach>& strip, const Element* x,
                                              const Element* dy, std::int64_t dy_picture, std::int64_t pictures,
@@ -103,24 +103,27 @@ void LanesWeightGradient<Element>::add_strip(const std::vector<Reach>& strip, co
   const LanesProblem& p = problem_;
   const std::int64_t x_channel = p.rows.input * p.columns.input * width;
   float* const gradient = partial + output * p.in_channels * p.taps();
+  const std::int64_t block = channel_block(output, p.out_channels);
   LanesBox<Element> box;
-  box.outputs = channel_block(output, p.out_channels);
+  box.outputs = std::min(block, loops_.most_outputs);
   box.dy_channel = p.rows.output * p.columns.output * width;
-  for (std::int64_t i = 0; i < p.in_channels; i += inputs_at(i, p.in_channels)) {
-    for (const Reach& reach : strip) {
-      box.x = x + i * x_channel + reach.x;
-      box.dy = dy + output * box.dy_channel + reach.dy;
-      const LanesSteps across{reach.columns, p.columns.stride * width, width};
-      const LanesSteps along{pictures, p.in_channels * x_channel, dy_picture};
-      box.middle = {reach.rows, p.rows.stride * p.columns.input * width, p.columns.output * width};
-      box.outer = across.count >= along.count ? along : across;
-      box.inner = across.count >= along.count ? across : along;
-      const bool of_taps = reach.taps > 1;
-      box.x_channel = of_taps ? p.columns.dilation * width : x_channel;
-      box.inputs = of_taps ? reach.taps : inputs_at(i, p.in_channels);
-      box.gradient = gradient + (i * p.taps() + reach.tap) * box.outputs;
-      box.input_step = (of_taps ? 1 : p.taps()) * box.outputs;
-      loops_.add_products(box);
+  for (std::int64_t first = 0; first < block; first += box.outputs) {
+    for (std::int64_t i = 0; i < p.in_channels; i += inputs_at(i, p.in_channels)) {
+      for (const Reach& reach : strip) {
+        box.x = x + i * x_channel + reach.x;
+        box.dy = dy + (output + first) * box.dy_channel + reach.dy;
+        const LanesSteps across{reach.columns, p.columns.stride * width, width};
+        const LanesSteps along{pictures, p.in_channels * x_channel, dy_picture};
+        box.middle = {reach.rows, p.rows.stride * p.columns.input * width, p.columns.output * width};
+        box.outer = across.count >= along.count ? along : across;
+        box.inner = across.count >= along.count ? across : along;
+        const bool of_taps = reach.taps > 1;
+        box.x_channel = of_taps ? p.columns.dilation * width : x_channel;
+        box.inputs = of_taps ? reach.taps : inputs_at(i, p.in_channels);
+        box.gradient = gradient + (i * p.taps() + reach.tap) * block + first;
+        box.input_step = (of_taps ? 1 : p.taps()) * block;
+        loops_.add_products(box);
+      }
     }
   }
 }

@@ -1,54 +1,68 @@
 #include "cpu/matrix_tiles.h"
 
+#include "cpu/registers.h"
 #include "cpu/simd.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace descent {
 namespace {
 
-// Sixteen numbers in one register of AVX-512 or two of AVX2; the compiler splits it where there are narrower
-// ones. Plain loops would do, but the compiler then keeps the sums in memory.
-using Vector [[gnu::vector_size(64), gnu::aligned(4), gnu::may_alias]] = float;
-static_assert(sizeof(Vector) == tile_width * sizeof(float));
-
-// Sums that fit the 16 registers of AVX2.
+// Plain loops would do, but the compiler then keeps the sums in memory. Sums that fit the 16 registers of AVX2:
 constexpr std::size_t row_block = 6;
 constexpr std::size_t dot_rows = 2;
 constexpr std::size_t dot_columns = 3;
 
-template <std::size_t rows>
+template <class Register>
+inline constexpr auto tile_parts = static_cast<std::size_t>(tile_width / register_width<Register>);
+
+// Wherever it begins.
+template <class Register>
+[[gnu::always_inline]] inline Register read(const float* from) {
+  Register value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+template <std::size_t rows, class Register>
 DESCENT_CLONES void multiply_rows(const float* a, std::int64_t depth, const float* b, float* c,
                                   std::int64_t stride, std::int64_t width) {
+  constexpr std::size_t parts = tile_parts<Register>;
   for (std::int64_t p = 0; p < width; p += tile_width) {
-    Vector sums[rows] = {};
+    Register sums[rows][parts] = {};
     for (std::int64_t k = 0; k < depth; ++k) {
-      const Vector column = *reinterpret_cast<const Vector*>(b + k * stride + p);
+      const float* const column = b + k * stride + p;
       const float* from = a + k;
-      for (std::size_t r = 0; r < rows; ++r, from += depth) sums[r] += *from * column;
+      for (std::size_t r = 0; r < rows; ++r, from += depth) {
+        for (std::size_t part = 0; part < parts; ++part) {
+          sums[r][part] +=
+              *from * read<Register>(column + static_cast<std::int64_t>(part) * register_width<Register>);
+        }
+      }
     }
     float* to = c + p;
-    for (std::size_t r = 0; r < rows; ++r, to += stride) *reinterpret_cast<Vector*>(to) = sums[r];
+    for (std::size_t r = 0; r < rows; ++r, to += stride) std::memcpy(to, sums[r], sizeof sums[r]);
   }
 }
 
-template <std::size_t rows, std::size_t columns>
+template <std::size_t rows, std::size_t columns, class Register>
 DESCENT_CLONES void multiply_dots(const float* a, const float* b, std::int64_t depth, float* c,
                                   std::int64_t stride, std::int64_t width) {
-  Vector sums[rows][columns] = {};
-  for (std::int64_t p = 0; p < width; p += tile_width) {
+  Register sums[rows][columns] = {};
+  for (std::int64_t p = 0; p < width; p += register_width<Register>) {
     const float* left = a + p;
     for (std::size_t r = 0; r < rows; ++r, left += stride) {
       const float* right = b + p;
       for (std::size_t k = 0; k < columns; ++k, right += stride) {
-        sums[r][k] += *reinterpret_cast<const Vector*>(left) * *reinterpret_cast<const Vector*>(right);
+        sums[r][k] += read<Register>(left) * read<Register>(right);
       }
     }
   }
   for (std::size_t r = 0; r < rows; ++r, c += depth) {
     for (std::size_t k = 0; k < columns; ++k) {
       float sum = 0;
-      for (std::int64_t lane = 0; lane < tile_width; ++lane) sum += sums[r][k][lane];
+      for (std::int64_t lane = 0; lane < register_width<Register>; ++lane) sum += sums[r][k][lane];
       c[k] += sum;
     }
   }
@@ -59,7 +73,8 @@ void multiply_some(std::size_t count, const float* a, std::int64_t depth, const 
                    std::int64_t stride, std::int64_t width) {
   if constexpr (rows > 0) {
     if (count == rows) {
-      multiply_rows<rows>(a, depth, b, c, stride, width);
+      with_registers(
+          [&]<class Register>(Register) { multiply_rows<rows, Register>(a, depth, b, c, stride, width); });
     } else {
       multiply_some<rows - 1>(count, a, depth, b, c, stride, width);
     }
@@ -70,11 +85,13 @@ template <std::size_t rows>
 void dots_of_rows(const float* a, const float* b, std::int64_t depth, float* c, std::int64_t stride,
                   std::int64_t width) {
   constexpr auto step = static_cast<std::int64_t>(dot_columns);
-  std::int64_t k = 0;
-  for (; k + step <= depth; k += step) {
-    multiply_dots<rows, dot_columns>(a, b + k * stride, depth, c + k, stride, width);
-  }
-  for (; k < depth; ++k) multiply_dots<rows, 1>(a, b + k * stride, depth, c + k, stride, width);
+  with_registers([&]<class Register>(Register) {
+    std::int64_t k = 0;
+    for (; k + step <= depth; k += step) {
+      multiply_dots<rows, dot_columns, Register>(a, b + k * stride, depth, c + k, stride, width);
+    }
+    for (; k < depth; ++k) multiply_dots<rows, 1, Register>(a, b + k * stride, depth, c + k, stride, width);
+  });
 }
 
 }  // namespace

@@ -9,12 +9,17 @@
 //
 // An OpenMP region inside such a function is compiled once only, for the oldest set: open the region
 // outside (cpu/parallel.h) and call the loop from it.
+//
+// DESCENT_AVX512 compiles a loop for that set alone, where others would be large and never called.
 #if defined(__clang__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define DESCENT_CLONES
+#define DESCENT_AVX512
 #elif defined(DESCENT_WITHOUT_AVX512)
 #define DESCENT_CLONES [[gnu::target_clones("arch=x86-64-v3", "default")]]
+#define DESCENT_AVX512
 #else
 #define DESCENT_CLONES [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]]
+#define DESCENT_AVX512 [[gnu::target("arch=x86-64-v4")]]
 #endif
 
 namespace descent {

@@ -227,8 +227,20 @@ class Assembler {
         if (first && gradient) shared_.join(*gradient, *first);
       }
     }
+    if (needs.gradient_over_input && node.input_gradients.front() && nobody_else_reads(unit.inputs.front())) {
+      shared_.join(*node.input_gradients.front(), node.inputs.front());
+    }
     add_node(std::move(node));
     if (!is_loss) branch_gradients(unit.output);
+  }
+
+  // Neither another unit, nor the caller, nor the value's own producer once it goes backward.
+  [[nodiscard]] bool nobody_else_reads(ValueId value) const {
+    if (value == 0 || value == planned_->output() || readers_[value] != 1) return false;
+    const SlotId memory = shared_.root(values_[value].slot);
+    return std::none_of(assembly_.nodes.begin(), assembly_.nodes.end(), [&](const Node& node) {
+      return shared_.root(node.output) == memory && node.kernel->needs().backward_reads_output;
+    });
   }
 
   void add_output_port() {

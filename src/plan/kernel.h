@@ -40,6 +40,8 @@ struct KernelNeeds {
   bool output_is_input = false;
   bool gradient_is_shared = false;  // input gradients share the output gradient's memory: no work backward
   bool gradients_are_one = false;   // input gradients share one memory, which backward writes once
+  // Backward writes the gradient of input 0 where it has read input 0 for the last time: both may share memory.
+  bool gradient_over_input = false;
 };
 
 // Addresses, given once. A pointer is null where the request has no such thing.

@@ -1,4 +1,5 @@
-// The innermost loops of the convolution in f32, sixteen pictures to a vector.
+// The innermost loops of the convolution in f32, sixteen pictures to a vector, where a register holds that many
+// and there are thirty-two (AVX-512).
 // Idea: forward and input gradient, a block of 8 output channels × 3 pixels stays in registers over all input
 // channels and taps; a vector of x is read for 8 multiply-adds, a weight, broadcast, for 3. Weight gradient, a
 // block of 8 output × 3 input channels stays in registers over pixels and pictures, then its lanes are summed.
@@ -89,7 +90,7 @@ DESCENT_CLONES float sum_of(const float* values, std::int64_t count) {
 
 }  // namespace
 
-LanesLoops<float> f32_loops() {
+LanesLoops<float> f32_avx512_loops() {
   return {gather, add_products, sum_of};
 }
 
