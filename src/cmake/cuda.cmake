@@ -1,0 +1,56 @@
+# DESCENT_CUDA=AUTO|ON|OFF. Afterwards DESCENT_WITH_CUDA says whether the CUDA device is built; then the language
+# CUDA is on, CMAKE_CUDA_ARCHITECTURES is set, and the targets of FindCudaStack.cmake are there.
+# To be included from the top folder: languages cannot be switched on within a function.
+set(DESCENT_CUDA AUTO CACHE STRING "The CUDA device: AUTO (where toolkit, cuDNN and headers are found), ON, OFF")
+set_property(CACHE DESCENT_CUDA PROPERTY STRINGS AUTO ON OFF)
+set(DESCENT_CUDA_ARCHITECTURES "90-real;75-virtual" CACHE STRING
+    "As CMAKE_CUDA_ARCHITECTURES takes them, or `all`: every target of the toolkit")
+
+set(DESCENT_WITH_CUDA FALSE)
+string(TOUPPER "${DESCENT_CUDA}" cuda_choice)
+if(NOT cuda_choice STREQUAL OFF)
+  find_package(CudaStack MODULE QUIET)
+  set(cuda_missing "${CudaStack_MISSING}")
+  # AUTO must not end the build: an nvcc that cannot compile with this compiler counts as missing. Asked once.
+  if(CudaStack_FOUND AND NOT cuda_checked STREQUAL "${CudaStack_NVCC} ${CMAKE_CXX_COMPILER}")
+    if(NOT DEFINED ENV{CUDACXX})
+      set(ENV{CUDACXX} ${CudaStack_NVCC})
+    endif()
+    if(NOT DEFINED ENV{CUDAHOSTCXX})
+      set(ENV{CUDAHOSTCXX} ${CMAKE_CXX_COMPILER})
+    endif()
+    include(CheckLanguage)
+    check_language(CUDA)
+    if(CMAKE_CUDA_COMPILER)
+      set(cuda_checked "${CudaStack_NVCC} ${CMAKE_CXX_COMPILER}" CACHE INTERNAL "What was seen to compile CUDA")
+    else()
+      set(cuda_missing "an nvcc that works with ${CMAKE_CXX_COMPILER} (CUDAHOSTCXX in the environment names another)")
+    endif()
+  endif()
+  if(cuda_missing)
+    list(JOIN cuda_missing " and " cuda_missing)
+    if(NOT cuda_choice STREQUAL AUTO)
+      message(FATAL_ERROR "DESCENT_CUDA=${DESCENT_CUDA} needs ${cuda_missing}; -DDESCENT_CUDA=OFF builds without")
+    endif()
+    message(STATUS "CUDA: left out, for want of ${cuda_missing}")
+  else()
+    if(DESCENT_CUDA_ARCHITECTURES STREQUAL all)
+      execute_process(COMMAND ${CudaStack_NVCC} --list-gpu-code OUTPUT_VARIABLE cuda_targets
+                      OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+      string(REGEX MATCHALL "[0-9]+" cuda_targets "${cuda_targets}")
+      list(SORT cuda_targets COMPARE NATURAL)
+      list(GET cuda_targets -1 cuda_newest)
+      list(TRANSFORM cuda_targets APPEND -real)
+      # PTX of the newest: for GPUs that are newer than the toolkit.
+      set(CMAKE_CUDA_ARCHITECTURES ${cuda_targets} ${cuda_newest}-virtual)
+    else()
+      set(CMAKE_CUDA_ARCHITECTURES ${DESCENT_CUDA_ARCHITECTURES})
+    endif()
+    enable_language(CUDA)
+    # Not by CMAKE_CUDA_STANDARD: CMake 3.25 does not know that nvcc has C++20.
+    set(CMAKE_CUDA_FLAGS "${CMAKE_CUDA_FLAGS} -std=c++20")
+    set(DESCENT_WITH_CUDA TRUE)
+    message(STATUS "CUDA: toolkit ${CudaStack_VERSION}, cuDNN ${CudaStack_CUDNN_VERSION}, "
+                   "cudnn-frontend ${CudaStack_FRONTEND_VERSION}, for ${CMAKE_CUDA_ARCHITECTURES}")
+  endif()
+endif()
