@@ -4,11 +4,11 @@
 #include "base/usable_cores.h"
 #include "cpu/aligned.h"
 #include "cpu/denormals.h"
-#include "cpu/element.h"
 #include "cpu/peaks.h"
 #include "cpu/summarise.h"
 #include "cpu/update.h"
 #include "descent/error.h"
+#include "plan/element.h"
 
 #include <fmt/format.h>
 #include <omp.h>

@@ -6,10 +6,10 @@
 #include "cpu/lanes_conv.h"
 #include "cpu/loop_kernel.h"
 #include "cpu/parallel.h"
-#include "cpu/relu_rule.h"
 #include "cpu/simd.h"
 #include "cpu/transpose.h"
 #include "plan/folded.h"
+#include "plan/relu_rule.h"
 
 #include <algorithm>
 #include <optional>

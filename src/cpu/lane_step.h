@@ -1,8 +1,8 @@
 // What one register's worth of elements is to loops over lanes: one vector of f32, or two from bf16.
 #pragma once
 
-#include "cpu/element.h"
 #include "cpu/lanes.h"
+#include "plan/element.h"
 
 #include <cstdint>
 
