@@ -1,6 +1,6 @@
-#include "cuda/conv_graph.h"
+#include "cuda/library/conv_graph.h"
 
-#include "cuda/library_handles.h"
+#include "cuda/library/handles.h"
 
 #include <cudnn_frontend.h>
 #include <fmt/format.h>

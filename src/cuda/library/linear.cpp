@@ -1,8 +1,8 @@
 // Linear layers through cuBLASLt, plain rows of f32 on both sides. Bound: arithmetic, 2·N·O·I operations a direction.
 
-#include "cuda/blas_product.h"
-#include "cuda/library_handles.h"
-#include "cuda/library_kernels.h"
+#include "cuda/library/blas_product.h"
+#include "cuda/library/handles.h"
+#include "cuda/library/kernels.h"
 #include "cuda/library_steps.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// The libraries' handles, and how their errors are told. For *_library.cpp and conv_graph.cpp alone.
+// The libraries' handles, and how their errors are told. For files of this folder alone.
 #pragma once
 
 #include "cuda/context.h"

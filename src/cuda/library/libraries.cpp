@@ -1,8 +1,8 @@
 #include "cuda/libraries.h"
 
 #include "cuda/layouts.h"
-#include "cuda/library_handles.h"
-#include "cuda/library_kernels.h"
+#include "cuda/library/handles.h"
+#include "cuda/library/kernels.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-// Kernels through NVIDIA's libraries; see libraries.h.
+// Kernels through NVIDIA's libraries; see cuda/libraries.h.
 #pragma once
 
 #include "cuda/context.h"

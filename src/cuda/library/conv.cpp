@@ -5,12 +5,13 @@
 // for answers that happens once, with batch normalisation folded in. In training a normalisation behind the
 // convolution and its activation are our own passes over what the graph wrote.
 
-#include "cuda/check.h"
-#include "cuda/conv_graph.h"
 #include "cuda/layouts.h"
-#include "cuda/library_handles.h"
-#include "cuda/library_kernels.h"
+#include "cuda/library/conv_graph.h"
+#include "cuda/library/handles.h"
+#include "cuda/library/kernels.h"
 #include "cuda/library_steps.h"
+#include "cuda/memory.h"
+#include "cuda/trained_norm.h"
 
 #include <algorithm>
 #include <optional>
@@ -22,30 +23,6 @@ namespace descent {
 namespace {
 
 using Direction = ConvGraph::Direction;
-
-std::size_t aligned_size(std::size_t bytes) {
-  return (bytes + 255) / 256 * 256;
-}
-
-// What stays between calls; freed with the kernel.
-class DeviceBytes {
- public:
-  DeviceBytes() = default;
-  explicit DeviceBytes(std::size_t bytes) { check(cudaMalloc(&data_, bytes), "cudaMalloc"); }
-  DeviceBytes(DeviceBytes&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
-  DeviceBytes& operator=(DeviceBytes&& other) noexcept {
-    std::swap(data_, other.data_);
-    return *this;
-  }
-  DeviceBytes(const DeviceBytes&) = delete;
-  DeviceBytes& operator=(const DeviceBytes&) = delete;
-  ~DeviceBytes() { cudaFree(data_); }
-
-  [[nodiscard]] void* data() const { return data_; }
-
- private:
-  void* data_ = nullptr;
-};
 
 // conv [norm] [add] [activation]
 struct ConvUnit {
@@ -111,52 +88,62 @@ class ConvLibraryKernel final : public Kernel {
         unit_(unit),
         problem_(problem),
         trains_(request.plan.mode == Mode::train),
-        bias_is_zero_(request.mean_is_removed),
+        bias_is_zero_(unit.norm || request.mean_is_removed),
         order_{static_cast<int>(unit.conv.out), static_cast<int>(problem.source[1] / unit.conv.groups),
                static_cast<int>(unit.conv.kernel.height * unit.conv.kernel.width)},
         forward_(std::move(forward)) {
-    needs_.inputs = {{problem.type, nhwc}};
-    if (unit.adds) needs_.inputs.push_back({problem.type, nhwc});
     needs_.output = {problem.type, nhwc};
-    needs_.backward_reads_inputs = true;
+    needs_.inputs.assign(request.inputs.size(), needs_.output);
     needs_.scratch_bytes = forward_.graph.workspace_bytes();
     if (derives()) weights_space_ = DeviceBytes(weight_bytes(problem.type));
     if (folds()) shifts_space_ = DeviceBytes(static_cast<std::size_t>(order_.out) * sizeof(float));
   }
 
-  void train(ConvGraph backward_weights, std::optional<ConvGraph> backward_data) {
+  void train(const KernelRequest& request, ConvGraph backward_weights, std::optional<ConvGraph> backward_data) {
+    needs_.backward_reads_inputs = true;
     backward_weights_ = std::move(backward_weights);
     backward_data_ = std::move(backward_data);
-    gradient_bytes_ = restores() ? aligned_size(weight_bytes(problem_.weight_gradient)) : 0;
-    std::size_t bytes = gradient_bytes_ + backward_weights_->workspace_bytes();
-    if (backward_data_) bytes = std::max(bytes, backward_data_->workspace_bytes());
-    if (unit_.conv.bias && !bias_is_zero_) bytes = std::max(bytes, channel_total_bytes(rows(), order_.out));
-    needs_.scratch_bytes = std::max(needs_.scratch_bytes, bytes);
+    Space saved;
+    Space scratch;
+    if (unit_.norm) {
+      norm_ = make_trained_norm(context_, *unit_.norm, unit_.activation, request.output.in(needs_.output), saved,
+                                scratch);
+    }
+    gradient_at_ = scratch.take(restores() ? weight_bytes(problem_.weight_gradient) : 0);
+    std::size_t workspace = std::max(forward_.graph.workspace_bytes(), backward_weights_->workspace_bytes());
+    if (backward_data_) workspace = std::max(workspace, backward_data_->workspace_bytes());
+    if (unit_.conv.bias && !bias_is_zero_) workspace = std::max(workspace, channel_total_bytes(rows(), order_.out));
+    workspace_at_ = scratch.take(workspace);
+    needs_.saved_bytes = saved.bytes();
+    needs_.scratch_bytes = scratch.bytes();
   }
 
   [[nodiscard]] const KernelNeeds& needs() const override { return needs_; }
 
   void bind(const Binding& binding) override {
     bound_ = binding;
-    void* const weights = derives() ? weights_space_.data() : binding.parameters[0];
+    void* const weights = derives() ? weights_space_.as() : binding.parameters[0];
+    void* written = binding.output;
+    void* read = binding.output_gradient;
+    if (norm_) {
+      norm_->bind(binding, unit_.conv.bias ? 2 : 1);
+      written = norm_->inner();
+      read = norm_->inner_gradient();
+    }
     forward_.graph.bind({.source = binding.inputs[0],
-                         .destination = binding.output,
+                         .destination = written,
                          .weights = weights,
                          .bias = shifts(),
                          .add = unit_.adds ? binding.inputs[1] : nullptr},
-                        binding.scratch);
+                        scratch(workspace_at_));
     if (!backward_weights_) return;
-    // The gradient in the library's order lies first in scratch, the workspace behind it.
-    auto* const workspace = static_cast<std::byte*>(binding.scratch) + gradient_bytes_;
     backward_weights_->bind({.source = binding.inputs[0],
-                             .destination = binding.output_gradient,
-                             .weights = restores() ? binding.scratch : binding.parameter_gradients[0]},
-                            workspace);
+                             .destination = read,
+                             .weights = restores() ? scratch(gradient_at_) : binding.parameter_gradients[0]},
+                            scratch(workspace_at_));
     if (!backward_data_) return;
-    backward_data_->bind({.source = binding.input_gradients[0],
-                          .destination = binding.output_gradient,
-                          .weights = weights},
-                         binding.scratch);
+    backward_data_->bind({.source = binding.input_gradients[0], .destination = read, .weights = weights},
+                         scratch(workspace_at_));
   }
 
   void refresh() override {
@@ -166,18 +153,21 @@ class ConvLibraryKernel final : public Kernel {
   void forward(const StepContext& /*context*/) override {
     if (trains_ && derives()) derive();
     forward_.graph.run(handles_);
-    if (!forward_.shifts && !forward_.add && !forward_.activation) return;
     RowEnding ending;
     if (forward_.shifts) ending.shifts = shifts();
     if (forward_.add) ending.add = bound_.inputs[1];
     if (forward_.activation) ending.activation = ReluRule(*forward_.activation);
-    end_rows(context_, problem_.type, rows(), order_.out, ending, bound_.output);
+    if (forward_.shifts || forward_.add || forward_.activation) {
+      end_rows(context_, problem_.type, rows(), order_.out, ending, norm_ ? norm_->inner() : bound_.output);
+    }
+    if (norm_) norm_->forward();
   }
 
   void backward(const StepContext& /*context*/) override {
+    if (norm_) norm_->backward();
     backward_weights_->run(handles_);
     if (restores()) {
-      restore_gradient(context_, order_, problem_.weight_gradient, bound_.scratch, gradient(0));
+      restore_gradient(context_, order_, problem_.weight_gradient, scratch(gradient_at_), gradient(0));
     }
     if (backward_data_) backward_data_->run(handles_);
     if (!unit_.conv.bias) return;
@@ -185,7 +175,7 @@ class ConvLibraryKernel final : public Kernel {
       clear(context_, gradient(1), order_.out);
     } else {
       channel_totals(context_, problem_.type, bound_.output_gradient, rows(), order_.out, gradient(1),
-                     bound_.scratch);
+                     scratch(workspace_at_));
     }
   }
 
@@ -203,13 +193,16 @@ class ConvLibraryKernel final : public Kernel {
     return static_cast<std::size_t>(order_.elements()) * size_of(type);
   }
   // Answers take normalisation into weights and shifts.
-  [[nodiscard]] bool folds() const { return unit_.norm.has_value(); }
+  [[nodiscard]] bool folds() const { return !trains_ && unit_.norm; }
   // f32 of one tap lie in memory as the library wants them.
   [[nodiscard]] bool derives() const { return folds() || problem_.type != DType::f32 || order_.taps != 1; }
   [[nodiscard]] bool restores() const { return problem_.weight_gradient != DType::f32 || order_.taps != 1; }
   [[nodiscard]] float* shifts() const {
-    if (folds()) return static_cast<float*>(shifts_space_.data());
+    if (folds()) return shifts_space_.as<float>();
     return unit_.conv.bias ? static_cast<float*>(bound_.parameters[1]) : nullptr;
+  }
+  [[nodiscard]] void* scratch(std::size_t at) const {
+    return bound_.scratch == nullptr ? nullptr : static_cast<std::byte*>(bound_.scratch) + at;
   }
   [[nodiscard]] float* gradient(std::size_t i) const { return static_cast<float*>(bound_.parameter_gradients[i]); }
 
@@ -218,22 +211,25 @@ class ConvLibraryKernel final : public Kernel {
       return static_cast<const float*>(list[at]);
     };
     ChannelParameters parameters;
-    std::size_t next = 1;  // behind the weights
-    if (unit_.conv.bias) parameters.bias = number(bound_.parameters, next++);
-    if (unit_.norm) {
+    if (folds()) {
+      std::size_t next = 1;  // behind the weights
+      if (unit_.conv.bias) parameters.bias = number(bound_.parameters, next++);
       parameters.scale = number(bound_.parameters, next);
       parameters.shift = number(bound_.parameters, next + 1);
       parameters.mean = number(bound_.statistics, 0);
       parameters.variance = number(bound_.statistics, 1);
       parameters.eps = unit_.norm->eps;
     }
-    derive_weights(context_, order_, number(bound_.parameters, 0), parameters, problem_.type,
-                   weights_space_.data(), static_cast<float*>(shifts_space_.data()));
+    derive_weights(context_, order_, number(bound_.parameters, 0), parameters, problem_.type, weights_space_.as(),
+                   shifts_space_.as<float>());
   }
 
   [[nodiscard]] OperationReport report(std::string operation, std::string implementation, int directions) const {
     OperationReport report;
     report.operation = std::move(operation);
+    if (unit_.norm) report.operation += ", norm";
+    if (unit_.adds) report.operation += ", sum";
+    if (unit_.activation) report.operation += ", activation";
     report.implementation = "cudnn: " + std::move(implementation);
     report.layout = cuda_format_name({problem_.type, nhwc});
     report.flops = 2.0 * directions * static_cast<double>(problem_.destination.elements()) * order_.in * order_.taps;
@@ -253,9 +249,11 @@ class ConvLibraryKernel final : public Kernel {
   KernelNeeds needs_;
   Binding bound_;
   Forward forward_;
+  std::unique_ptr<TrainedNorm> norm_;  // in training
   std::optional<ConvGraph> backward_weights_;
   std::optional<ConvGraph> backward_data_;
-  std::size_t gradient_bytes_ = 0;
+  std::size_t gradient_at_ = 0;  // of the weights, in the library's order
+  std::size_t workspace_at_ = 0;
   DeviceBytes weights_space_;
   DeviceBytes shifts_space_;
 };
@@ -275,14 +273,16 @@ std::unique_ptr<Kernel> make_conv_library(const KernelRequest& request, const Cu
                                           const LibraryHandles& handles) {
   const auto unit = ConvUnit::of(request.unit);
   const bool trains = request.plan.mode == Mode::train;
-  if (!unit || (trains && request.unit.layers.size() > 1)) return nullptr;
+  // In training an activation wants the sum before it kept: only normalisation's passes do that.
+  if (!unit || (trains && (unit->adds || (unit->activation && !unit->norm)))) return nullptr;
   ConvGraph::Problem problem;
   problem.op = unit->conv;
   problem.source = request.inputs.front().shape;
   problem.destination = request.output.shape;
   problem.type = request.output.type;
-  auto forward = make_forward(handles, context, problem, unit->conv.bias || unit->norm, unit->adds,
-                              unit->activation);
+  auto forward = trains ? make_forward(handles, context, problem, unit->conv.bias, false, std::nullopt)
+                        : make_forward(handles, context, problem, unit->conv.bias || unit->norm, unit->adds,
+                                       unit->activation);
   if (!forward) return nullptr;
   std::optional<ConvGraph> weights;
   std::optional<ConvGraph> data;
@@ -295,7 +295,7 @@ std::unique_ptr<Kernel> make_conv_library(const KernelRequest& request, const Cu
     }
   }
   auto kernel = std::make_unique<ConvLibraryKernel>(request, *unit, problem, context, handles, std::move(*forward));
-  if (trains) kernel->train(std::move(*weights), std::move(data));
+  if (trains) kernel->train(request, std::move(*weights), std::move(data));
   return kernel;
 }
 

@@ -1,6 +1,6 @@
-#include "cuda/blas_product.h"
+#include "cuda/library/blas_product.h"
 
-#include "cuda/library_handles.h"
+#include "cuda/library/handles.h"
 
 #include <fmt/format.h>
 
