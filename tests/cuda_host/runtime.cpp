@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -55,6 +56,10 @@ class Stream {
   void wait() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return queue_.empty(); });
+  }
+  [[nodiscard]] bool is_idle() {
+    const std::lock_guard lock(mutex_);
+    return queue_.empty();
   }
 
   Graph* capturing = nullptr;
@@ -132,6 +137,32 @@ Memory& memory() {
   return one;
 }
 
+// All streams: releasing memory waits for them, as on a GPU.
+class Streams {
+ public:
+  void add(Stream* stream) {
+    const std::lock_guard lock(mutex_);
+    all_.insert(stream);
+  }
+  void remove(Stream* stream) {
+    const std::lock_guard lock(mutex_);
+    all_.erase(stream);
+  }
+  void wait() {
+    const std::lock_guard lock(mutex_);
+    for (Stream* stream : all_) stream->wait();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<Stream*> all_;
+};
+
+Streams& streams() {
+  static Streams all;
+  return all;
+}
+
 std::atomic<std::size_t>& launches() {
   static std::atomic<std::size_t> count{0};
   return count;
@@ -176,6 +207,10 @@ const char* cudaGetErrorName(cudaError_t status) {
       return "cudaErrorMemoryAllocation";
     case cudaErrorInvalidConfiguration:
       return "cudaErrorInvalidConfiguration";
+    case cudaErrorInsufficientDriver:
+      return "cudaErrorInsufficientDriver";
+    case cudaErrorNotReady:
+      return "cudaErrorNotReady";
     case cudaErrorNoDevice:
       return "cudaErrorNoDevice";
     case cudaErrorInvalidDevice:
@@ -196,6 +231,10 @@ const char* cudaGetErrorString(cudaError_t status) {
       return "out of memory";
     case cudaErrorInvalidConfiguration:
       return "invalid configuration argument";
+    case cudaErrorInsufficientDriver:
+      return "CUDA driver version is insufficient for CUDA runtime version";
+    case cudaErrorNotReady:
+      return "device not ready";
     case cudaErrorNoDevice:
       return "no CUDA-capable device is detected";
     case cudaErrorInvalidDevice:
@@ -245,6 +284,7 @@ cudaError_t cudaMalloc(void** address, std::size_t bytes) {
 }
 
 cudaError_t cudaFree(void* address) {
+  streams().wait();
   return address == nullptr ? cudaSuccess : memory().release(address, Kind::device);
 }
 
@@ -258,6 +298,7 @@ cudaError_t cudaHostAlloc(void** address, std::size_t bytes, unsigned /*flags*/)
 }
 
 cudaError_t cudaFreeHost(void* address) {
+  streams().wait();
   return address == nullptr ? cudaSuccess : memory().release(address, Kind::pinned);
 }
 
@@ -298,10 +339,12 @@ cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned /*flags*/) {
   *stream = new Stream;
+  streams().add(*stream);
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  streams().remove(stream);
   delete stream;
   return cudaSuccess;
 }
@@ -310,6 +353,10 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   if (is_capturing(stream)) return cudaErrorStreamCaptureUnsupported;
   stream->wait();
   return cudaSuccess;
+}
+
+cudaError_t cudaStreamQuery(cudaStream_t stream) {
+  return stream->is_idle() ? cudaSuccess : cudaErrorNotReady;
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned /*flags*/) {
