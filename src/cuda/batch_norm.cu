@@ -57,12 +57,9 @@ class BatchNormKernel final : public CudaKernel {
   }
 
   void backward(const StepContext& /*context*/) override {
-    const NormGradients gradients{static_cast<double>(shape_.rows),
-                                  tensor(bound_.parameters, 0),
-                                  saved<ChannelMoments>(moments_at_),
-                                  tensor(bound_.parameter_gradients, 0),
-                                  tensor(bound_.parameter_gradients, 1),
-                                  scratch<ChannelBackward>(back_at_)};
+    const NormGradients gradients{static_cast<double>(shape_.rows),      tensor(bound_.parameters, 0),
+                                  saved<ChannelMoments>(moments_at_),    tensor(bound_.parameter_gradients, 0),
+                                  tensor(bound_.parameter_gradients, 1), scratch<ChannelBackward>(back_at_)};
     const ChannelForward* const by = saved<ChannelForward>(by_at_);
     const Element* const x = input<Element>();
     const Element* const dy = output_gradient<Element>();

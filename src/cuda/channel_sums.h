@@ -1,9 +1,11 @@
 // Sums a channel over the batch, with the same bits run after run: every block sums the same rows in the same
-// order and writes one part; whichever block comes last adds the parts up in their order and goes on from there,
-// which saves a launch. Sums are in double, so that the variance may come from Σx and Σx² in one pass.
+// order and writes one part; whichever block comes last adds the parts up in their order and goes on from
+// there, which saves a launch. Sums are in double, so that the variance may come from Σx and Σx² in one pass.
 #pragma once
 
 #include "plan/norm_rule.h"
+
+#include <cuda_runtime.h>
 
 namespace descent {
 
@@ -58,12 +60,22 @@ __device__ inline ChannelSums total_of_parts(const ChannelSums* partial, int par
   const int lane = thread / count;
   const int channel = first + thread % count;
   ChannelSums sums;
-  if (lane < lanes) {
-#pragma unroll 4
-    for (int part = lane; part < parts; part += lanes) {
-      const ChannelSums& more = partial[part * channels + channel];
-      sums.first += more.first;
-      sums.second += more.second;
+  // Many loads on their way at once: a block alone waits for each of them.
+  constexpr int batch = 16;
+  for (int begin = lane; lane < lanes && begin < parts; begin += batch * lanes) {
+    double first_terms[batch];
+    double second_terms[batch];
+#pragma unroll
+    for (int i = 0; i < batch; ++i) {
+      const int part = begin + i * lanes;
+      const ChannelSums* const from = partial + part * channels + channel;
+      first_terms[i] = part < parts ? from->first : 0;
+      second_terms[i] = part < parts ? from->second : 0;
+    }
+#pragma unroll
+    for (int i = 0; i < batch; ++i) {
+      sums.first += first_terms[i];
+      sums.second += second_terms[i];
     }
   }
   __syncthreads();

@@ -1,10 +1,10 @@
-// Convolution or linear layer with what follows it: in training batch normalisation and activation, in inference
-// batch normalisation, a residual sum and an activation; each of them may be missing.
+// Convolution or linear layer with what follows it: in training batch normalisation and activation, in
+// inference batch normalisation, a residual sum and an activation; each of them may be missing.
 //
 // Idea: few passes over memory. Forward, the statistics are summed up where the convolution's sums are still in
-// registers; one pass then normalises and activates. In inference everything happens there. Backward, one pass sums
-// what the normalisation needs; the weights' gradient makes the gradient of the convolution's output on the way
-// and leaves it to the input's gradient. A training step of a whole unit is five launches.
+// registers; one pass then normalises and activates. In inference everything happens there. Backward, one pass
+// sums what the normalisation needs; the weights' gradient makes the gradient of the convolution's output on
+// the way and leaves it to the input's gradient. A training step of a whole unit is five launches.
 //
 // Bound: the products' FLOPs (conv_tiles.h); around them 12 bytes an output forward and 20 backward in f32.
 #include "cuda/conv_passes.h"
@@ -91,13 +91,13 @@ class ConvKernel final : public CudaKernel {
     }
     Element* const dx = input_gradient<Element>();
     if (dx != nullptr && has_inner()) gradient.dz = scratch<Element>(dz_at_);
-    weight_gradient(context_, forward_, input<Element>(), gradient,
-                    {scratch<float>(partial_weights_at_), counters_.data(),
-                     tensor(bound_.parameter_gradients, 0),
-                     op_.bias ? tensor(bound_.parameter_gradients, 1) : nullptr, bias_is_zero_});
+    weight_gradient(
+        context_, forward_, input<Element>(), gradient,
+        {scratch<float>(partial_weights_at_), counters_.data(), tensor(bound_.parameter_gradients, 0),
+         op_.bias ? tensor(bound_.parameter_gradients, 1) : nullptr, bias_is_zero_});
     if (dx == nullptr) return;
-    gather_product(context_, backward_, ConvEnding<Element>{}, gradient.dz != nullptr ? gradient.dz : gradient.dy,
-                   tensor(bound_.parameters, 0), dx);
+    gather_product(context_, backward_, ConvEnding<Element>{},
+                   gradient.dz != nullptr ? gradient.dz : gradient.dy, tensor(bound_.parameters, 0), dx);
   }
 
  private:
@@ -159,7 +159,8 @@ class ConvKernel final : public CudaKernel {
       norm_sums(context_, shape_, static_cast<const Element*>(inner), sums(), statistics);
     }
     const ReluRule activation = activation_.value_or(ReluRule(no_activation));
-    normalise(context_, shape_, static_cast<const Element*>(inner), statistics.by, activation, output<Element>());
+    normalise(context_, shape_, static_cast<const Element*>(inner), statistics.by, activation,
+              output<Element>());
   }
 
   void convolve(const ConvEnding<Element>& ending, Element* to) const {
@@ -200,13 +201,15 @@ class ConvKernel final : public CudaKernel {
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_cuda_conv(const KernelRequest& request, Layout layout, const CudaContext& context) {
+std::unique_ptr<Kernel> make_cuda_conv(const KernelRequest& request, Layout layout,
+                                       const CudaContext& context) {
   return with_element(request.output.type, [&]<class Element>(Element /*type*/) -> std::unique_ptr<Kernel> {
     return std::make_unique<ConvKernel<Element>>(request, layout, context);
   });
 }
 
-std::unique_ptr<Kernel> make_cuda_linear(const KernelRequest& request, Layout layout, const CudaContext& context) {
+std::unique_ptr<Kernel> make_cuda_linear(const KernelRequest& request, Layout layout,
+                                         const CudaContext& context) {
   return make_cuda_conv(request, layout, context);
 }
 

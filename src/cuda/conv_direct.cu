@@ -1,8 +1,9 @@
 // Convolution without tiles. Two kernels:
 //
-// * few input channels, as in a network's first layer: a thread computes eight channels of a cell, whose window it
-//   reads through the first cache; weights lie in shared memory. Bound by memory: it writes 4 bytes an output (2
-//   in bf16) and computes two FLOPs a product, 9 products for a 3×3 window over grey pictures.
+// * few input channels, as in a network's first layer: a thread computes eight channels of a cell, whose window
+// it
+//   reads through the first cache; weights lie in shared memory. Bound by memory: it writes 4 bytes an output
+//   (2 in bf16) and computes two FLOPs a product, 9 products for a 3×3 window over grey pictures.
 // * anything else: a thread computes one channel of a cell, neighbours neighbouring channels. Depthwise
 //   convolutions, which read 2 numbers a product, are bound by the first cache here.
 #include "cuda/conv_ending.h"
@@ -37,9 +38,10 @@ __global__ void __launch_bounds__(threads)
     const int tap = product / gather.in;
     const int in = product - tap * gather.in;
     const int out = channel + i % wide;
-    weight_tile[i] = out < gather.out ? weights[out * gather.weight_out + in * gather.weight_in +
-                                                gather.taps[first_tap + tap].weight]
-                                      : 0.0F;
+    weight_tile[i] =
+        out < gather.out
+            ? weights[out * gather.weight_out + in * gather.weight_in + gather.taps[first_tap + tap].weight]
+            : 0.0F;
   }
   typename ConvEnding<Element>::Channel channels[wide] = {};
 #pragma unroll
@@ -87,8 +89,8 @@ __global__ void __launch_bounds__(threads)
 // Blocks: x cells × channels, y phases.
 template <class Element>
 __global__ void __launch_bounds__(threads)
-    conv_each(const Gather gather, const ConvEnding<Element> ending, const Element* source, const float* weights,
-              Element* destination) {
+    conv_each(const Gather gather, const ConvEnding<Element> ending, const Element* source,
+              const float* weights, Element* destination) {
   const int phase = static_cast<int>(blockIdx.y);
   const int row_phase = phase / gather.columns.phases();
   const int column_phase = phase % gather.columns.phases();
@@ -114,9 +116,8 @@ __global__ void __launch_bounds__(threads)
         if (!gather.columns.has(column_phase, tap_column)) continue;
         const int column = cell.origin_column + gather.columns.shift(column_phase, tap_column);
         if (column < 0 || column >= gather.columns.source) continue;
-        const Element* const from =
-            picture +
-            static_cast<std::int64_t>(row * gather.columns.source + column) * gather.source_channels();
+        const Element* const from = picture + static_cast<std::int64_t>(row * gather.columns.source + column) *
+                                                  gather.source_channels();
         const float* const of_tap = by + tap_row * gather.columns.kernel + tap_column;
         for (int in = 0; in < gather.in; ++in) sum[0] += to_f32(from[in]) * of_tap[in * gather.weight_in];
       }
@@ -148,8 +149,8 @@ void launch_conv_few(const CudaContext& context, const Gather& gather, const Con
 template <class Element>
 void launch_conv_each(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
                       const Element* source, const float* weights, Element* destination) {
-  Grid grid = grid_for(context, static_cast<std::int64_t>(gather.cells(0)) * gather.destination_channels(),
-                       threads);
+  Grid grid =
+      grid_for(context, static_cast<std::int64_t>(gather.cells(0)) * gather.destination_channels(), threads);
   grid.blocks.y = static_cast<unsigned>(gather.phases());
   launch(context, "conv each", grid, conv_each<Element>, gather, ending, source, weights, destination);
 }

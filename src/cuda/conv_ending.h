@@ -6,11 +6,13 @@
 
 namespace descent {
 
-// Writes `width` neighbouring channels of one cell and leaves in `values` what was written. `count` of them exist.
+// Writes `width` neighbouring channels of one cell and leaves in `values` what was written. `count` of them
+// exist.
 template <int width, class Element>
 __device__ inline void write_channels(const ConvEnding<Element>& ending,
                                       const typename ConvEnding<Element>::Channel (&channels)[width],
-                                      float (&values)[width], std::int64_t at, int count, Element* destination) {
+                                      float (&values)[width], std::int64_t at, int count,
+                                      Element* destination) {
   const bool packed = count >= width && at % width == 0;
 #pragma unroll
   for (int i = 0; i < width; ++i) values[i] = values[i] * channels[i].slope + channels[i].shift;

@@ -8,12 +8,13 @@
 #include "plan/element.h"
 #include "plan/relu_rule.h"
 
+#include <cmath>
 #include <cstddef>
 
 namespace descent {
 
-// What becomes of a sum before it is written: y = activation(sum·slope + shift + residual). Slope and shift take
-// in the bias and, in inference, batch normalisation with its running statistics.
+// What becomes of a sum before it is written: y = activation(sum·slope + shift + residual). Slope and shift
+// take in the bias and, in inference, batch normalisation with its running statistics.
 template <class Element>
 struct ConvEnding {
   const float* bias = nullptr;
@@ -39,8 +40,8 @@ struct ConvEnding {
   [[nodiscard]] __device__ Channel channel(int number) const {
     const float plain = bias == nullptr ? 0.0F : bias[number];
     if (scale == nullptr) return {1.0F, plain};
-    const double slope = static_cast<double>(scale[number]) /
-                         std::sqrt(static_cast<double>(variance[number]) + eps);
+    const double slope =
+        static_cast<double>(scale[number]) / std::sqrt(static_cast<double>(variance[number]) + eps);
     const double moved = (static_cast<double>(plain) - static_cast<double>(mean[number])) * slope +
                          static_cast<double>(shift[number]);
     return {static_cast<float>(slope), static_cast<float>(moved)};
@@ -69,14 +70,14 @@ struct OutputGradient {
 
 // How the sum over cells is cut: so many outputs a block, so many parts.
 struct WeightTiles {
-  int depth = 1;        // channels × taps of a block
-  int channels = 1;     // of them
-  int taps = 1;         // at most
-  int chunks = 1;       // of the taps
-  int blocks = 1;       // of the input channels
-  int outputs = 8;      // output channels of a block; a power of two
+  int depth = 1;     // channels × taps of a block
+  int channels = 1;  // of them
+  int taps = 1;      // at most
+  int chunks = 1;    // of the taps
+  int blocks = 1;    // of the input channels
+  int outputs = 8;   // output channels of a block; a power of two
   int output_tiles = 1;
-  int cells = 64;       // of a slice in shared memory; a power of two
+  int cells = 64;  // of a slice in shared memory; a power of two
   int parts = 1;
   int part_cells = 64;  // of a part; a multiple of `cells`
 

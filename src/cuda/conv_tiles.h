@@ -1,8 +1,8 @@
 // Convolution by tiles: a block multiplies `cells` destination cells with `columns` destination channels.
 //
-// Idea: an implicit matrix product. A slice of the sum, some source channels × some taps (at most 40 deep), lies
-// in shared memory, sources gathered four channels at a time and weights straight from their plain order; while
-// one slice is multiplied from registers the next one is on its way. A thread keeps high × wide sums.
+// Idea: an implicit matrix product. A slice of the sum, some source channels × some taps (at most 40 deep),
+// lies in shared memory, sources gathered four channels at a time and weights straight from their plain order;
+// while one slice is multiplied from registers the next one is on its way. A thread keeps high × wide sums.
 // Bound: 2 FLOPs a product at the device's f32 peak; source and destination are moved once each where caches
 // hold the overlap of windows.
 #pragma once
@@ -29,9 +29,9 @@ struct TileShape {
 
 // How a phase's sum falls into slices. Channels of a slice are a power of two.
 struct Slices {
-  int taps;           // of the phase
-  int first_tap;      // of the phase in the table
-  int channels_log;   // of a slice
+  int taps;          // of the phase
+  int first_tap;     // of the phase in the table
+  int channels_log;  // of a slice
   int taps_a_slice;
 
   __device__ Slices(const Gather& gather, int phase, int width)
@@ -80,8 +80,8 @@ struct Carried {
   float weights[units];
 
   // A thread's items are of one cell: `from` is its picture, at the group's first channel; null: no cell.
-  __device__ void fetch_sources(const Gather& gather, const Slices& slices, const SliceAt& at, const Element* from,
-                                int origin_row, int origin_column) {
+  __device__ void fetch_sources(const Gather& gather, const Slices& slices, const SliceAt& at,
+                                const Element* from, int origin_row, int origin_column) {
     const int packs_log = slices.channels_log - (width == 4 ? 2 : 0);
     const int first = static_cast<int>(threadIdx.x) / Shape::cells;
 #pragma unroll
@@ -97,7 +97,8 @@ struct Carried {
       const int column = origin_column + shift.column;
       if (row < 0 || row >= gather.rows.source || column < 0 || column >= gather.columns.source) continue;
       const int cell = row * gather.columns.source + column;
-      load_floats<width>(from + static_cast<std::int64_t>(cell) * gather.source_channels() + channel, sources[i]);
+      load_floats<width>(from + static_cast<std::int64_t>(cell) * gather.source_channels() + channel,
+                         sources[i]);
     }
   }
 
@@ -178,8 +179,8 @@ __device__ inline void multiply_slice(const float* source_tile, const float* wei
 // Blocks: x tiles of cells (each block takes every gridDim.x-th), y group × tiles of channels, z phases.
 template <class Element, class Shape, int width>
 __global__ void __launch_bounds__(tile_threads)
-    conv_tiles(const Gather gather, const ConvEnding<Element> ending, const Element* source, const float* weights,
-               Element* destination) {
+    conv_tiles(const Gather gather, const ConvEnding<Element> ending, const Element* source,
+               const float* weights, Element* destination) {
   constexpr int space_floats = tile_depth * (Shape::cells + Shape::pitch);
   constexpr int sum_floats = tile_threads * 2 * Shape::wide * 2;  // as doubles
   alignas(16) __shared__ float space[space_floats > sum_floats ? space_floats : sum_floats];
@@ -194,20 +195,19 @@ __global__ void __launch_bounds__(tile_threads)
   const int first_column = (static_cast<int>(blockIdx.y) - group * column_tiles) * Shape::columns;
   const int high_at = thread / (Shape::columns / Shape::wide) * Shape::high;
   const int wide_at = thread % (Shape::columns / Shape::wide) * Shape::wide;
-  const int column = first_column + wide_at;                    // of this thread, in the group
-  const int columns_left = gather.out - column;                 // may be none
-  const int channel = group * gather.out + column;              // among all
+  const int column = first_column + wide_at;        // of this thread, in the group
+  const int columns_left = gather.out - column;     // may be none
+  const int channel = group * gather.out + column;  // among all
   const int cells = gather.cells(phase);
   const Slices slices(gather, phase, width);
   const float* const group_weights = weights + group * gather.group_weights();
+  constexpr int lanes = Shape::columns / Shape::wide;
+  auto* const doubles = reinterpret_cast<double*>(space);
 
-  typename ConvEnding<Element>::Channel channels[Shape::wide] = {};
-#pragma unroll
-  for (int j = 0; j < Shape::wide; ++j) {
-    if (j < columns_left) channels[j] = ending.channel(channel + j);
-  }
-  double first[Shape::wide] = {};
-  double second[Shape::wide] = {};
+  // The block's sums so far; they take no registers while it multiplies.
+  __shared__ double totals[2 * Shape::columns];
+  const bool takes_sums = ending.sums.partial != nullptr;
+  if (takes_sums && thread < 2 * Shape::columns) totals[thread] = 0;
 
   for (int tile = static_cast<int>(blockIdx.x); tile * Shape::cells < cells;
        tile += static_cast<int>(gridDim.x)) {
@@ -246,21 +246,40 @@ __global__ void __launch_bounds__(tile_threads)
       __syncthreads();
     }
 
+    typename ConvEnding<Element>::Channel channels[Shape::wide] = {};
+#pragma unroll
+    for (int j = 0; j < Shape::wide; ++j) {
+      if (j < columns_left) channels[j] = ending.channel(channel + j);
+    }
+    double first[Shape::wide] = {};
+    double second[Shape::wide] = {};
 #pragma unroll
     for (int i = 0; i < Shape::high; ++i) {
       const int place = places[high_at + i];
       if (place < 0 || columns_left <= 0) continue;
       const std::int64_t at = static_cast<std::int64_t>(place) * gather.destination_channels() + channel;
       write_channels(ending, channels, sums[i], at, columns_left, destination);
-      if (ending.sums.partial != nullptr) add_squares(sums[i], first, second);
+      if (takes_sums) add_squares(sums[i], first, second);
+    }
+    if (!takes_sums) continue;
+    __syncthreads();  // the slices are done with
+    add_rows<Shape::wide>(first, second, lanes, tile_threads / lanes, doubles);
+    if (thread >= lanes) continue;
+#pragma unroll
+    for (int j = 0; j < Shape::wide; ++j) {
+      totals[wide_at + j] += first[j];
+      totals[Shape::columns + wide_at + j] += second[j];
     }
   }
 
-  if (ending.sums.partial == nullptr) return;
-  __syncthreads();
-  auto* const doubles = reinterpret_cast<double*>(space);
-  constexpr int lanes = Shape::columns / Shape::wide;
-  add_rows<Shape::wide>(first, second, lanes, tile_threads / lanes, doubles);
+  if (!takes_sums) return;
+  double first[Shape::wide];
+  double second[Shape::wide];
+#pragma unroll
+  for (int j = 0; j < Shape::wide; ++j) {  // row 0 reads what it wrote
+    first[j] = totals[wide_at + j];
+    second[j] = totals[Shape::columns + wide_at + j];
+  }
   const int begin = group * gather.out + first_column;
   const int end = group * gather.out + std::min(gather.out, first_column + Shape::columns);
   finish_sums<Shape::wide>(first, second, lanes, begin, end, gather.destination_channels(),

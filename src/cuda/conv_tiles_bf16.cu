@@ -3,7 +3,7 @@
 
 namespace descent {
 
-template void launch_conv_tiles(const CudaContext&, const Gather&, const ConvEnding<Bf16>&, const Bf16*, const float*,
-                                Bf16*);
+template void launch_conv_tiles(const CudaContext&, const Gather&, const ConvEnding<Bf16>&, const Bf16*,
+                                const float*, Bf16*);
 
 }  // namespace descent

@@ -3,7 +3,7 @@
 
 namespace descent {
 
-template void launch_conv_tiles(const CudaContext&, const Gather&, const ConvEnding<float>&, const float*, const float*,
-                                float*);
+template void launch_conv_tiles(const CudaContext&, const Gather&, const ConvEnding<float>&, const float*,
+                                const float*, float*);
 
 }  // namespace descent

@@ -16,10 +16,9 @@ void launch_tiles_of(const CudaContext& context, const Gather& gather, const Con
   const int column_tiles = (gather.out + Shape::columns - 1) / Shape::columns;
   // With sums a block takes several tiles one after the other, and the parts are few. The first phase is the
   // largest.
-  constexpr int most_blocks = 264;
   int blocks = tiles;
-  if (ending.sums.partial != nullptr && tiles > most_blocks) {
-    const int each = (tiles + most_blocks - 1) / most_blocks;
+  if (ending.sums.partial != nullptr && tiles > most_parts) {
+    const int each = (tiles + most_parts - 1) / most_parts;
     blocks = (tiles + each - 1) / each;
   }
   const Grid grid{{static_cast<unsigned>(blocks), static_cast<unsigned>(gather.groups * column_tiles),
@@ -41,7 +40,8 @@ void launch_tiles_in(const CudaContext& context, const Gather& gather, const Con
   if (gather.out <= 32) return launch_shape(TileShape<64, 32, 4, 4>{});
   // Large enough to keep every multiprocessor busy with two blocks.
   constexpr std::int64_t many = 264;
-  const std::int64_t large = static_cast<std::int64_t>((gather.cells(0) + 127) / 128) * ((gather.out + 63) / 64);
+  const std::int64_t large =
+      static_cast<std::int64_t>((gather.cells(0) + 127) / 128) * ((gather.out + 63) / 64);
   if (width == 4 && large * gather.phases() >= many) return launch_shape(TileShape<128, 64, 8, 8>{});
   launch_shape(TileShape<32, 64, 4, 4>{});
 }

@@ -1,12 +1,12 @@
 // Gradient of a convolution's weights and bias: dw[o, i, tap] = Σ over cells of dz[cell, o] · x[cell + tap, i].
 //
-// Idea: the sum over cells is cut into fixed parts; a block takes one part of one tile of weights (up to 64 output
-// channels × some input channels × taps, at most 36). Slices of cells of both factors lie in shared memory; a
-// thread keeps 4 × 4 sums over every n-th group of four cells, so that small tiles keep all threads busy, too. The
-// threads' sums are added in shared memory, and whichever block of a tile comes last adds the parts: always in
-// the same order. dz is made from dy on the way, if normalisation or an activation lie between, and written once
-// for the input's gradient.
-// Bound: 2 FLOPs a product; x and dz are read once a tile of weights, through caches.
+// Idea: the sum over cells is cut into fixed parts; a block takes one part of one tile of weights (up to 64
+// output channels × some input channels × taps, at most 36). Slices of cells of both factors lie in shared
+// memory; a thread keeps 4 × 4 sums over every n-th group of four cells, so that small tiles keep all threads
+// busy, too. The threads' sums are added in shared memory, and whichever block of a tile comes last adds the
+// parts: always in the same order. dz is made from dy on the way, if normalisation or an activation lie
+// between, and written once for the input's gradient. Bound: 2 FLOPs a product; x and dz are read once a tile
+// of weights, through caches.
 #include "cuda/channel_sums.h"
 #include "cuda/conv_passes.h"
 #include "cuda/intrinsics.h"
@@ -19,10 +19,10 @@ namespace descent {
 
 namespace {
 
-constexpr int threads = 288;       // 9 × 32: four taps' worth of 3×3 × 4 channels on 64 outputs, twice
-constexpr int loading = 256;       // of them gather, a power of two
+constexpr int threads = 288;  // 3×3 taps of 4 channels on 32 outputs are 72 threads' work: four times as many
+constexpr int loading = 256;  // of them gather, a power of two
 constexpr int most_depth = 36;
-constexpr int most_outputs = 64;
+constexpr int most_outputs = 32;
 constexpr int most_cells = 256;
 constexpr int sums_a_thread = 16;
 
@@ -54,8 +54,8 @@ struct Tile {
 
 // Rows channel · taps + tap, `pitch` floats each: what lies under the taps of cells from `cell` on.
 template <class Element, int width>
-__device__ void gather_slice(const Gather& gather, const WeightTiles& tiles, const Tile& tile, int cell, int end,
-                             const Element* x, float* slice) {
+__device__ void gather_slice(const Gather& gather, const WeightTiles& tiles, const Tile& tile, int cell,
+                             int end, const Element* x, float* slice) {
   const int thread = static_cast<int>(threadIdx.x);
   if (thread >= loading) return;
   const int pitch = tiles.cells + 4;
@@ -90,8 +90,7 @@ __device__ void gather_slice(const Gather& gather, const WeightTiles& tiles, con
 
 // One number of dz.
 template <class Element>
-__device__ inline float output_gradient_at(const OutputGradient<Element>& of, std::int64_t at, int channel,
-                                           float dy, float z) {
+__device__ inline float output_gradient_at(const OutputGradient<Element>& of, int channel, float dy, float z) {
   if (of.z == nullptr) return dy;
   if (of.by == nullptr) return of.activation.gradient(z, dy);
   const ChannelForward by = of.by[channel];
@@ -103,8 +102,8 @@ __device__ inline float output_gradient_at(const OutputGradient<Element>& of, st
 
 // Rows cell, `outputs + 4` floats each: dz.
 template <class Element, int width>
-__device__ void gradient_slice(const Gather& gather, const WeightTiles& tiles, const Tile& tile, int cell, int end,
-                               const OutputGradient<Element>& gradient, float* slice) {
+__device__ void gradient_slice(const Gather& gather, const WeightTiles& tiles, const Tile& tile, int cell,
+                               int end, const OutputGradient<Element>& gradient, float* slice) {
   const int pitch = tiles.outputs + 4;
   const int packs = tiles.outputs / width;
   const bool writes = gradient.dz != nullptr && tile.is_first();
@@ -120,8 +119,7 @@ __device__ void gradient_slice(const Gather& gather, const WeightTiles& tiles, c
       if (gradient.z != nullptr) load_floats<width>(gradient.z + at, z);
 #pragma unroll
       for (int i = 0; i < width; ++i)
-        values[i] = to_f32(
-            to_element<Element>(output_gradient_at(gradient, at + i, channel + i, values[i], z[i])));
+        values[i] = to_f32(to_element<Element>(output_gradient_at(gradient, channel + i, values[i], z[i])));
       if (writes) store_floats<width>(gradient.dz + at, values);
     }
 #pragma unroll
@@ -150,6 +148,47 @@ __device__ inline void multiply_cells(const float* x, int x_pitch, const float* 
   }
 }
 
+// finish(i, Σ over parts) for each of `count` numbers, a multiple of 4. Threads that are left over share the
+// parts.
+template <class Finish>
+__device__ void add_parts(const float* all, int parts, int count, double* space, const Finish& finish) {
+  constexpr int batch = 8;  // loads on their way at once
+  const int thread = static_cast<int>(threadIdx.x);
+  const int packs = count / 4;
+  const int side_by_side = std::min(packs, threads);
+  const int lanes = threads / side_by_side;
+  const int lane = thread / side_by_side;
+  for (int base = 0; base < packs; base += side_by_side) {
+    const int pack = base + thread % side_by_side;
+    const bool works = lane < lanes && pack < packs;
+    double sums[4] = {};
+    for (int begin = lane; works && begin < parts; begin += batch * lanes) {
+      float terms[batch][4];
+#pragma unroll
+      for (int i = 0; i < batch; ++i) {
+        const int part = begin + i * lanes;
+#pragma unroll
+        for (int j = 0; j < 4; ++j) terms[i][j] = 0;
+        if (part < parts) load_floats<4>(all + static_cast<std::int64_t>(part) * count + pack * 4, terms[i]);
+      }
+#pragma unroll
+      for (int i = 0; i < batch; ++i) {
+#pragma unroll
+        for (int j = 0; j < 4; ++j) sums[j] += static_cast<double>(terms[i][j]);
+      }
+    }
+    __syncthreads();
+#pragma unroll
+    for (int j = 0; j < 4; ++j) space[j * threads + thread] = sums[j];
+    __syncthreads();
+    for (int j = 0; lane == 0 && works && j < 4; ++j) {
+      double sum = 0;
+      for (int other = 0; other < lanes; ++other) sum += space[j * threads + other * side_by_side + thread];
+      finish(pack * 4 + j, static_cast<float>(sum));
+    }
+  }
+}
+
 // Blocks: x tiles, y parts.
 template <class Element, int x_width, int dz_width>
 __global__ void __launch_bounds__(threads)
@@ -164,7 +203,7 @@ __global__ void __launch_bounds__(threads)
 
   const int thread = static_cast<int>(threadIdx.x);
   const Tile tile(gather, tiles, static_cast<int>(blockIdx.x));
-  const int quads_high = rows / 4;             // of depth
+  const int quads_high = rows / 4;  // of depth
   const int quads_wide = tiles.outputs / 4;
   const int a_team = quads_high * quads_wide;  // threads that share the tile; teams share the cells
   const int teams = threads / a_team;
@@ -183,8 +222,8 @@ __global__ void __launch_bounds__(threads)
     __syncthreads();
     if (team >= teams) continue;
     for (int quad = team * 4; quad < tiles.cells; quad += teams * 4) {
-      multiply_cells(x_slice + high_at * x_pitch + quad, x_pitch, dz_slice + quad * dz_pitch + wide_at, dz_pitch,
-                     sums, bias);
+      multiply_cells(x_slice + high_at * x_pitch + quad, x_pitch, dz_slice + quad * dz_pitch + wide_at,
+                     dz_pitch, sums, bias);
     }
   }
 
@@ -215,26 +254,24 @@ __global__ void __launch_bounds__(threads)
   if (!is_last_block(to.counters + blockIdx.x, static_cast<unsigned>(tiles.parts))) return;
 
   const float* const all = to.partial + static_cast<std::int64_t>(blockIdx.x) * tiles.parts * team_floats;
-  for (int i = thread; i < team_floats; i += threads) {
-    double sum = 0;
-#pragma unroll 8
-    for (int part = 0; part < tiles.parts; ++part) sum += static_cast<double>(all[part * team_floats + i]);
+  add_parts(all, tiles.parts, team_floats, reinterpret_cast<double*>(space), [&](int i, float sum) {
     const bool of_bias = i >= a_team * sums_a_thread;
     const int owner = i % a_team;
     const int number = i / a_team;
-    const int output = tile.output + (of_bias ? i - a_team * sums_a_thread : owner % quads_wide * 4 + number % 4);
-    if (output >= gather.out) continue;
+    const int output =
+        tile.output + (of_bias ? i - a_team * sums_a_thread : owner % quads_wide * 4 + number % 4);
+    if (output >= gather.out) return;
     const int channel = tile.group * gather.out + output;
     if (of_bias) {
-      if (to.bias != nullptr && tile.is_first()) to.bias[channel] = to.bias_is_zero ? 0 : static_cast<float>(sum);
-      continue;
+      if (to.bias != nullptr && tile.is_first()) to.bias[channel] = to.bias_is_zero ? 0 : sum;
+      return;
     }
     const int depth = owner / quads_wide * 4 + number / 4;
-    if (depth >= tile.channels * tile.taps) continue;
+    if (depth >= tile.channels * tile.taps) return;
     const int in = tile.channel + depth / tile.taps;
     const int tap = tile.first_tap + depth % tile.taps;
-    to.weights[(channel * gather.in + in) * gather.kernel() + tap] = static_cast<float>(sum);
-  }
+    to.weights[(channel * gather.in + in) * gather.kernel() + tap] = sum;
+  });
 }
 
 }  // namespace
@@ -252,11 +289,14 @@ WeightTiles::WeightTiles(const Gather& forward) {
   const int teams = threads / ((depth + 3) / 4 * (outputs / 4));
   cells = std::clamp(power_above(teams * 4), 64, most_cells);
 
-  // Two blocks a multiprocessor of the largest devices, and the same parts on all.
+  // Two blocks a multiprocessor of the largest devices, and the same parts on all; but no more than one block
+  // adds up in a moment.
   constexpr int wanted_blocks = 264;
+  constexpr int most_floats = 40000;
   const int all_cells = forward.cells(0);
   const int slices = (all_cells + cells - 1) / cells;
-  const int wanted_parts = std::clamp(wanted_blocks / tiles(forward), 1, slices);
+  const int wanted_parts =
+      std::clamp(std::min(wanted_blocks / tiles(forward), most_floats / tile_floats()), 1, slices);
   part_cells = (slices + wanted_parts - 1) / wanted_parts * cells;
   parts = (all_cells + part_cells - 1) / part_cells;
 }
@@ -266,7 +306,8 @@ std::size_t WeightTiles::shared_bytes() const {
   const int slices = rows * (cells + 4) + cells * (outputs + 4);
   const int a_team = rows / 4 * (outputs / 4);
   const int sums = threads / a_team * (a_team * sums_a_thread + outputs);
-  return static_cast<std::size_t>(std::max(slices, sums)) * sizeof(float);
+  const int totals = threads * 4 * 2;  // as doubles
+  return static_cast<std::size_t>(std::max({slices, sums, totals})) * sizeof(float);
 }
 
 std::size_t WeightTiles::partial_bytes(const Gather& forward) const {

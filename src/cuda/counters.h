@@ -1,5 +1,5 @@
-// Counters that kernels share over all steps: zero between two passes. They cannot lie in the plan's arena, whose
-// memory others write to.
+// Counters that kernels share over all steps: zero between two passes. They cannot lie in the plan's arena,
+// whose memory others write to.
 #pragma once
 
 #include "cuda/check.h"

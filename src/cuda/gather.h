@@ -1,7 +1,7 @@
-// Convolution and its input's gradient as the same product. Every destination cell is a sum over taps and source
-// channels: forward the destination is the output; backward it is the input's gradient, gathered from the
-// output's, so that no two threads write the same cell. With a stride, backward falls into phases: cells of the
-// input at the same place between two strides see the same taps, and no others.
+// Convolution and its input's gradient as the same product. Every destination cell is a sum over taps and
+// source channels: forward the destination is the output; backward it is the input's gradient, gathered from
+// the output's, so that no two threads write the same cell. With a stride, backward falls into phases: cells of
+// the input at the same place between two strides see the same taps, and no others.
 #pragma once
 
 #include "descent/ops.h"

@@ -62,7 +62,8 @@ class GlobalAvgPoolKernel final : public CudaKernel {
       : CudaKernel(context) {
     const Shape& in = request.inputs.front().shape;
     const bool last = layout == nhwc;
-    planes_ = {last ? in[0] : in[0] * in[1], static_cast<int>(in[2] * in[3]), last ? static_cast<int>(in[1]) : 1};
+    planes_ = {last ? in[0] : in[0] * in[1], static_cast<int>(in[2] * in[3]),
+               last ? static_cast<int>(in[1]) : 1};
     needs_.output = {request.output.type, layout};
     needs_.inputs = {needs_.output};
     const auto flops = static_cast<double>(in.elements());
@@ -73,8 +74,8 @@ class GlobalAvgPoolKernel final : public CudaKernel {
 
   void forward(const StepContext& /*context*/) override {
     const std::int64_t means = planes_.slices * planes_.inner * (planes_.inner > 1 ? 1 : 32);
-    launch(context_, "global_avg_pool forward", grid_for(context_, means, threads), channel_means<Element>, planes_,
-           input<Element>(), output<Element>());
+    launch(context_, "global_avg_pool forward", grid_for(context_, means, threads), channel_means<Element>,
+           planes_, input<Element>(), output<Element>());
   }
 
   void backward(const StepContext& /*context*/) override {

@@ -31,7 +31,7 @@ struct InputTerms {
 
   template <int width>
   __device__ void add(std::int64_t at, int /*channel*/, double (&first)[width], double (&second)[width],
-                      const ChannelForward (& /*by*/)[width]) const {
+                      const ChannelForward (&/*by*/)[width]) const {
     float values[width];
     load_floats<width>(x + at, values);
 #pragma unroll
@@ -41,7 +41,9 @@ struct InputTerms {
       second[i] += value * value;
     }
   }
-  [[nodiscard]] __device__ const ChannelForward* coefficients() const { return nullptr; }
+  [[nodiscard]] __device__ const ChannelForward* coefficients() const {
+    return nullptr;
+  }
 };
 
 // g, g·x
@@ -68,7 +70,9 @@ struct GradientTerms {
       second[i] += g * static_cast<double>(values[i]);
     }
   }
-  [[nodiscard]] __device__ const ChannelForward* coefficients() const { return by; }
+  [[nodiscard]] __device__ const ChannelForward* coefficients() const {
+    return by;
+  }
 };
 
 template <int width, class Terms>
@@ -292,8 +296,8 @@ template void norm_sums(const CudaContext&, const NormRows&, const Bf16*, const 
                         const NormStatistics&);
 template void normalise(const CudaContext&, const NormRows&, const float*, const ChannelForward*,
                         const ReluRule&, float*);
-template void normalise(const CudaContext&, const NormRows&, const Bf16*, const ChannelForward*, const ReluRule&,
-                        Bf16*);
+template void normalise(const CudaContext&, const NormRows&, const Bf16*, const ChannelForward*,
+                        const ReluRule&, Bf16*);
 template void normalise_by_running(const CudaContext&, const NormRows&, const float*, const NormStatistics&,
                                    const ReluRule&, float*);
 template void normalise_by_running(const CudaContext&, const NormRows&, const Bf16*, const NormStatistics&,

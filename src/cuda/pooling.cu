@@ -1,8 +1,8 @@
-// Pooling in both layouts. A thread owns a cell of what it writes, with some neighbouring channels where they lie
-// side by side: a cell of the output forward, a cell of the input's gradient backward, which it gathers from all
-// windows over it. So no two threads write the same element, and every sum has one order.
-// Bound by memory: each pass reads and writes every element once where caches hold the overlap of windows; max
-// pooling moves the place of every maximum too, a byte where windows have at most 256 cells.
+// Pooling in both layouts. A thread owns a cell of what it writes, with some neighbouring channels where they
+// lie side by side: a cell of the output forward, a cell of the input's gradient backward, which it gathers
+// from all windows over it. So no two threads write the same element, and every sum has one order. Bound by
+// memory: each pass reads and writes every element once where caches hold the overlap of windows; max pooling
+// moves the place of every maximum too, a byte where windows have at most 256 cells.
 #include "cuda/cuda_kernel.h"
 #include "cuda/pack.h"
 
@@ -48,7 +48,8 @@ struct Pool {
 
   // Position of a cell in its window, which max pooling keeps.
   [[nodiscard]] constexpr int place(int oh, int ow, int h, int w) const {
-    return (h - (oh * rows.stride - rows.padding)) * columns.kernel + w - (ow * columns.stride - columns.padding);
+    return (h - (oh * rows.stride - rows.padding)) * columns.kernel + w -
+           (ow * columns.stride - columns.padding);
   }
   [[nodiscard]] constexpr std::int64_t in_cells() const { return slices * rows.in * columns.in; }
   [[nodiscard]] constexpr std::int64_t out_cells() const { return slices * rows.out * columns.out; }
@@ -86,8 +87,8 @@ __global__ void __launch_bounds__(threads) average_forward(Pool pool, const Elem
         for (int j = 0; j < width; ++j) sums[j] += values[j];
       }
     }
-    const auto divisor = static_cast<float>(
-        std::max(pool.rows.cells(cell.row) * pool.columns.cells(cell.column), 1));
+    const auto divisor =
+        static_cast<float>(std::max(pool.rows.cells(cell.row) * pool.columns.cells(cell.column), 1));
 #pragma unroll
     for (int j = 0; j < width; ++j) sums[j] /= divisor;
     store_floats<width>(output + i * width, sums);
@@ -197,9 +198,7 @@ template <class Op>
 class PoolKernel : public CudaKernel {
  protected:
   PoolKernel(const KernelRequest& request, Layout layout, const CudaContext& context)
-      : CudaKernel(context),
-        op_(std::get<Op>(request.unit.first().op)),
-        pool_(pool_of(op_, request, layout)) {
+      : CudaKernel(context), op_(std::get<Op>(request.unit.first().op)), pool_(pool_of(op_, request, layout)) {
     needs_.output = {request.output.type, layout};
     needs_.inputs = {needs_.output};
     const auto bytes = static_cast<double>(request.inputs[0].bytes() + request.output.bytes());
@@ -269,8 +268,8 @@ class MaxPoolKernel final : public PoolKernel<MaxPool> {
   void backward(const StepContext& /*context*/) override {
     if (input_gradient<Element>() == nullptr) return;
     with_width([this]<int width>(std::integral_constant<int, width> /*channels*/) {
-      launch(context_, "max_pool backward", backward_grid(width), maximum_backward<Element, Place, width>, pool_,
-             output_gradient<Element>(), static_cast<const Place*>(places()), input_gradient<Element>());
+      launch(context_, "max_pool backward", backward_grid(width), maximum_backward<Element, Place, width>,
+             pool_, output_gradient<Element>(), static_cast<const Place*>(places()), input_gradient<Element>());
     });
   }
 
