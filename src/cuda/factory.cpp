@@ -5,6 +5,7 @@
 #include "cuda/load.h"
 #include "cuda/mailbox.h"
 #include "descent/error.h"
+#include "plan/claims.h"
 
 #include <algorithm>
 #include <utility>
@@ -18,23 +19,11 @@ bool is_a(const Op& op) {
   return std::holds_alternative<Operation>(op);
 }
 
-// A sum or a normalisation with its activation; for inference also a convolution with what follows it.
-std::size_t claimed_layers(std::span<const Layer* const> run, Mode mode) {
-  std::size_t count = 1;
-  const auto next_is = [&]<class Operation>(const Operation&) {
-    return count < run.size() && is_a<Operation>(run[count]->op);
-  };
-  const Op& first = run.front()->op;
-  const bool folds = mode == Mode::infer && is_a<Conv>(first);
-  if (folds && next_is(BatchNorm{})) ++count;
-  if ((folds || is_a<BatchNorm>(first) || is_a<Add>(first)) && next_is(GeneralRelu{})) ++count;
-  return count;
-}
-
 // Channels-last where there are channels and pixels, but plain where the order of elements means something.
 Layout layout_of(const KernelRequest& request) {
   const Op& op = request.unit.first().op;
-  const bool plain = is_a<Flatten>(op) || is_a<Linear>(op) || is_a<Dropout>(op) || is_a<SoftmaxCrossEntropy>(op);
+  const bool plain =
+      is_a<Flatten>(op) || is_a<Linear>(op) || is_a<Dropout>(op) || is_a<SoftmaxCrossEntropy>(op);
   return plain || request.inputs.front().shape.rank() != 4 ? nchw : nhwc;
 }
 
@@ -110,7 +99,7 @@ void CudaFactory::forget() {
 }
 
 std::size_t CudaFactory::claim(std::span<const Layer* const> run, const PlanRequest& request) const {
-  return claimed_layers(run, request.mode);
+  return claimed_layers(run, request);
 }
 
 void CudaFactory::consider(std::span<const KernelRequest> /*requests*/) {}

@@ -240,5 +240,7 @@ namespace cuda_host {
 
 // Graphs launched so far by this process: tests see whether a step was replayed.
 std::size_t graph_launches();
+// Into all streams that there are.
+void enqueue_everywhere(const std::function<void()>& work);
 
 }  // namespace cuda_host

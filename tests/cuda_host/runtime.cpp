@@ -152,6 +152,10 @@ class Streams {
     const std::lock_guard lock(mutex_);
     for (Stream* stream : all_) stream->wait();
   }
+  void enqueue(const std::function<void()>& work) {
+    const std::lock_guard lock(mutex_);
+    for (Stream* stream : all_) stream->add(work);
+  }
 
  private:
   std::mutex mutex_;
@@ -187,6 +191,10 @@ cudaError_t check_launch(dim3 blocks, dim3 threads, std::size_t shared_bytes) {
                     blocks.z <= most_high && count > 0 && count <= 1024 && threads.z <= 64 &&
                     shared_bytes <= (std::size_t{227} << 10U);
   return fits ? cudaSuccess : cudaErrorInvalidConfiguration;
+}
+
+void enqueue_everywhere(const std::function<void()>& work) {
+  streams().enqueue(work);
 }
 
 std::size_t graph_launches() {
