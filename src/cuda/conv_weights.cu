@@ -155,7 +155,7 @@ __device__ void add_parts(const float* all, int parts, int count, double* space,
   constexpr int batch = 8;  // loads on their way at once
   const int thread = static_cast<int>(threadIdx.x);
   const int packs = count / 4;
-  const int side_by_side = std::min(packs, threads);
+  const int side_by_side = packs < threads ? packs : threads;
   const int lanes = threads / side_by_side;
   const int lane = thread / side_by_side;
   for (int base = 0; base < packs; base += side_by_side) {
