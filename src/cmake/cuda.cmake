@@ -47,8 +47,14 @@ if(NOT cuda_choice STREQUAL OFF)
       set(CMAKE_CUDA_ARCHITECTURES ${DESCENT_CUDA_ARCHITECTURES})
     endif()
     enable_language(CUDA)
-    # Not by CMAKE_CUDA_STANDARD: CMake 3.25 does not know that nvcc has C++20.
-    set(CMAKE_CUDA_FLAGS "${CMAKE_CUDA_FLAGS} -std=c++20")
+    # CMake 3.25 does not know that nvcc has C++20.
+    if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
+      set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+      set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+    endif()
+    set(CMAKE_CUDA_STANDARD 20)
+    set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+    set(CMAKE_CUDA_EXTENSIONS OFF)
     set(DESCENT_WITH_CUDA TRUE)
     message(STATUS "CUDA: toolkit ${CudaStack_VERSION}, cuDNN ${CudaStack_CUDNN_VERSION}, "
                    "cudnn-frontend ${CudaStack_FRONTEND_VERSION}, for ${CMAKE_CUDA_ARCHITECTURES}")
