@@ -4,7 +4,7 @@
 
 #include "cuda/check.h"
 #include "cuda/context.h"
-#include "descent/buffer.h"
+#include "cuda/memory.h"
 
 #include <cstddef>
 
@@ -13,16 +13,13 @@ namespace descent {
 class Counters {
  public:
   Counters() = default;
-  Counters(const CudaContext& context, std::size_t bytes) {
-    void* data = nullptr;
-    check(cudaMalloc(&data, bytes), "cudaMalloc");
-    memory_ = Buffer(data, bytes, [](void* block) noexcept { (void)cudaFree(block); });
-    check(cudaMemsetAsync(data, 0, bytes, context.stream), "cudaMemsetAsync");
+  Counters(const CudaContext& context, std::size_t bytes) : memory_(bytes) {
+    check(cudaMemsetAsync(memory_.as(), 0, bytes, context.stream), "cudaMemsetAsync");
   }
-  [[nodiscard]] unsigned* data() const { return static_cast<unsigned*>(memory_.data()); }
+  [[nodiscard]] unsigned* data() const { return memory_.as<unsigned>(); }
 
  private:
-  Buffer memory_;
+  DeviceBytes memory_;
 };
 
 }  // namespace descent

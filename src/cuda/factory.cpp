@@ -27,10 +27,16 @@ Layout layout_of(const KernelRequest& request) {
   return plain || request.inputs.front().shape.rank() != 4 ? nchw : nhwc;
 }
 
-// Few channels leave a library's tiles empty: the first layer, and groups of few channels.
-bool suits_the_library(const Conv& conv, const Shape& input) {
-  constexpr std::int64_t least_channels = 8;
-  return input[1] / conv.groups >= least_channels;
+// Descent's kernels compute a convolution with what surrounds it in few passes; the library's multiply faster
+// once there is much to multiply, or much to add up for each output. By rule: nothing is measured on a GPU yet.
+bool suits_the_library(const Conv& conv, const Shape& input, const Shape& output) {
+  constexpr std::int64_t least_channels = 8;  // of a group: fewer leave the library's tiles empty
+  constexpr double little_work = 5e8;
+  constexpr std::int64_t few_products = 600;
+  const std::int64_t channels = input[1] / conv.groups;
+  if (conv.groups > 1 && channels < least_channels) return false;
+  const std::int64_t products = channels * conv.kernel.height * conv.kernel.width;
+  return products > few_products || 2.0 * static_cast<double>(products * output.elements()) > little_work;
 }
 
 }  // namespace
@@ -99,7 +105,15 @@ void CudaFactory::forget() {
 }
 
 std::size_t CudaFactory::claim(std::span<const Layer* const> run, const PlanRequest& request) const {
-  return claimed_layers(run, request);
+  const std::size_t claimed = claimed_layers(run, request);
+  const auto* const conv = std::get_if<Conv>(&run.front()->op);
+  if (request.mode != Mode::train || conv == nullptr || claimed != 2 || !is_a<GeneralRelu>(run[1]->op))
+    return claimed;
+  // An activation wants the sums before it kept: descent's kernels do that, the library's do not.
+  const bool library = state_->library_kernels && state_->libraries != nullptr;
+  const Shape input = run.front()->input.with_batch(request.batch);
+  const Shape output = run.front()->output.with_batch(request.batch);
+  return library && (!state_->own_kernels || suits_the_library(*conv, input, output)) ? 1 : claimed;
 }
 
 void CudaFactory::consider(std::span<const KernelRequest> /*requests*/) {}
@@ -118,7 +132,8 @@ std::unique_ptr<Kernel> CudaFactory::prepare(const KernelRequest& asked) {
       Overloaded{
           [&](const Conv& conv) {
             std::unique_ptr<Kernel> kernel;
-            const bool wanted = !state_->own_kernels || suits_the_library(conv, request.inputs.front().shape);
+            const bool wanted = !state_->own_kernels ||
+                                suits_the_library(conv, request.inputs.front().shape, request.output.shape);
             if (libraries != nullptr && wanted) kernel = libraries->make_conv(request, layout, context);
             return kernel ? std::move(kernel) : make_cuda_conv(request, layout, context);
           },

@@ -48,15 +48,15 @@ namespace descent {
                                                          const CudaContext& context);
 [[nodiscard]] std::unique_ptr<Kernel> make_cuda_global_avg_pool(const KernelRequest& request, Layout layout,
                                                                 const CudaContext& context);
-// Alone, or with the activation behind it.
+// Alone, or with the activation behind it. Channels-last, or plain where there are no pixels.
 [[nodiscard]] std::unique_ptr<Kernel> make_cuda_batch_norm(const KernelRequest& request, Layout layout,
                                                            const CudaContext& context);
 
-// Convolution of any shape in channels-last. In training alone; for inference also with the normalisation and
-// the activation behind it (conv, norm; conv, relu; conv, norm, relu).
+// Convolution of any shape in channels-last, with what follows it: in training batch normalisation and
+// activation, for inference batch normalisation, a residual sum and an activation; each of them may be missing.
 [[nodiscard]] std::unique_ptr<Kernel> make_cuda_conv(const KernelRequest& request, Layout layout,
                                                      const CudaContext& context);
-// Plain.
+// The same behind a linear layer. Plain.
 [[nodiscard]] std::unique_ptr<Kernel> make_cuda_linear(const KernelRequest& request, Layout layout,
                                                        const CudaContext& context);
 

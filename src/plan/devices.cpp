@@ -5,7 +5,7 @@
 #include "descent/error.h"
 #include "plan/cuda_library.h"
 #if DESCENT_WITH_CPU
-#include "cpu/device.h"
+#include "cpu/make_device.h"
 #endif
 
 #include <charconv>
@@ -61,7 +61,7 @@ void check_device_name(std::string_view name) {
 std::unique_ptr<Device> make_device(std::string_view name, const DeviceOptions& options) {
   check_device_name(name);
 #if DESCENT_WITH_CPU
-  if (name == "cpu") return std::make_unique<CpuDevice>(options);
+  if (name == "cpu") return make_cpu_device(options);
 #endif
   return open_cuda_device(cuda_ordinal(name).value(), options);
 }
