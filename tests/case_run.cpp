@@ -1,7 +1,7 @@
 #include "case_run.h"
 
-#include "cpu/element.h"
 #include "descent/random.h"
+#include "plan/element.h"
 
 #include <algorithm>
 #include <cmath>

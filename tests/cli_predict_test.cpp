@@ -332,7 +332,7 @@ BOOST_AUTO_TEST_CASE(list_names_what_options_take) {
     BOOST_TEST(holds(first_words("models"), one), one);
   }
   BOOST_TEST(holds(first_words("datasets"), "fashion-mnist"));
-  BOOST_TEST(holds(first_words("devices"), "cpu"));
+  for (const char* one : {"cpu", "cuda"}) BOOST_TEST(holds(first_words("devices"), one), one);
 }
 
 BOOST_AUTO_TEST_CASE(eval_measures_loss_and_accuracy_of_the_validation_pictures) {

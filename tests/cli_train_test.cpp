@@ -1,4 +1,5 @@
 // descent train, as scripts see it: run folders, exit codes, and one sentence for every bad input.
+#include "compare.h"
 #include "workplace.h"
 
 #include <algorithm>
@@ -374,11 +375,38 @@ BOOST_AUTO_TEST_CASE(an_interrupted_run_finishes_its_step_and_saves) {
   BOOST_TEST(fs::exists(place / "cut/model.safetensors"));
 }
 
+// The library or, where it was built, the GPU: one sentence says which is missing.
+BOOST_AUTO_TEST_CASE(where_no_gpu_is_cuda_is_refused_and_nothing_is_written) {
+  if (find_gpu()) return;
+  const Workplace place;
+  for (const std::string verb : {"train", "lr-find"}) {
+    const Ending outcome = place.run(verb + " --data halves --model tiny.toml --device cuda --out refused");
+    check_refused(outcome, {});
+    const bool names_it = holds(outcome.errors, "libdescent_cuda.so") ||
+                          holds(outcome.errors, "NVIDIA driver") || holds(outcome.errors, "CUDA device");
+    BOOST_TEST(names_it, outcome.errors);
+    BOOST_TEST(!fs::exists(place / "refused"));
+    BOOST_TEST(!fs::exists(place / "runs"));
+  }
+  check_refused(place.train("--device cuda:x"), {"--device", "the number of a GPU"});
+  BOOST_TEST(holds(place.run("list devices").output, "not here: "));
+  BOOST_TEST(holds(place.run("doctor").output, "does not work: "));
+}
+
+BOOST_AUTO_TEST_CASE(a_device_in_a_configuration_file_is_checked) {
+  const Workplace place;
+  write_text(place / "config.toml", "device = \"cuda:no\"\n");
+  check_refused(place.train("--config config.toml"), {"config.toml", "the number of a GPU"});
+  write_text(place / "config.toml", "device = \"cpu\"\nsteps = 1\n");
+  BOOST_TEST(place.train("--config config.toml").code == 0);
+}
+
 BOOST_AUTO_TEST_CASE(doctor_says_what_it_finds) {
   const Workplace place;
   const Ending outcome = place.run("doctor");
   BOOST_TEST(outcome.code == 0, outcome.errors);
-  for (const auto* part : {"processor", "cores", "oneDNN", "plan cache", "device cpu", "fashion-mnist"}) {
+  for (const auto* part :
+       {"processor", "cores", "oneDNN", "plan cache", "device cpu", "device cuda", "fashion-mnist"}) {
     BOOST_TEST(holds(outcome.output, part), part);
   }
 }

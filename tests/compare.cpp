@@ -2,6 +2,8 @@
 
 #include "cpu/device.h"
 #include "cpu/layouts.h"
+#include "cuda_host/emulated_device.h"
+#include "descent/error.h"
 
 #include <boost/test/unit_test.hpp>
 
@@ -55,9 +57,31 @@ DeviceOptions by_rule(int threads) {
   return options;
 }
 
-std::vector<TestedDevice> devices(int threads) {
+std::vector<TestedDevice> cuda_devices() {
   std::vector<TestedDevice> all;
-  for (const std::string& name : device_names()) all.push_back({name, make_device(name, by_rule(threads))});
+  all.push_back({"cuda on the host", make_emulated_cuda(by_rule(1))});
+  if (auto gpu = find_gpu()) all.push_back({"cuda", std::move(gpu)});
+  return all;
+}
+
+std::unique_ptr<Device> find_gpu() {
+  try {
+    return make_device("cuda", by_rule(1));
+  } catch (const Error&) {
+    return nullptr;
+  }
+}
+
+boost::test_tools::assertion_result there_is_a_gpu(boost::unit_test::test_unit_id /*unit*/) {
+  if (find_gpu()) return true;
+  boost::test_tools::assertion_result no = false;
+  no.message() << "skipped: no CUDA device";
+  return no;
+}
+
+std::vector<TestedDevice> devices(int threads) {
+  std::vector<TestedDevice> all = cuda_devices();
+  all.insert(all.begin(), {"cpu", make_device("cpu", by_rule(threads))});
   return all;
 }
 

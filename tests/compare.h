@@ -4,6 +4,8 @@
 #include "case_run.h"
 #include "descent/device.h"
 
+#include <boost/test/unit_test.hpp>
+
 #include <memory>
 #include <span>
 #include <string>
@@ -23,6 +25,11 @@ struct TestedDevice {
 // Every device of this machine with choices by rule, not by timing. New ones at each call: nothing that
 // one test leaves behind can help another.
 [[nodiscard]] std::vector<TestedDevice> devices(int threads = 2);
+// Of these the CUDA ones: the device on the host's emulation, and where there is one a GPU.
+[[nodiscard]] std::vector<TestedDevice> cuda_devices();
+[[nodiscard]] std::unique_ptr<Device> find_gpu();  // null where there is none
+// A precondition of tests: without it they are skipped.
+[[nodiscard]] boost::test_tools::assertion_result there_is_a_gpu(boost::unit_test::test_unit_id unit);
 // The same, and beside each the choices that it did not make: every layout, and its loops where it would
 // take a library's code.
 [[nodiscard]] std::vector<TestedDevice> devices_with_all_choices(int threads = 2);

@@ -1,8 +1,8 @@
 // Inference folds batch norm, residual sums and activations into convolutions and linear layers.
 #include "case_run.h"
 #include "compare.h"
-#include "cpu/claims.h"
 #include "network_builder.h"
+#include "plan/claims.h"
 #include "reference/device.h"
 #include "tolerances.h"
 

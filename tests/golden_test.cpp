@@ -178,21 +178,21 @@ BOOST_AUTO_TEST_CASE(so_it_is_with_layouts_chosen_by_timing) {
 
 BOOST_AUTO_TEST_CASE(every_optimizer_follows_pytorch_for_20_steps) {
   const Golden golden = read_golden();
-  DeviceOptions options;
-  options.use_plan_cache = false;
-  options.measure = false;
-  const auto device = make_device("cpu", options);
-  for (const GoldenRun& run : golden.runs) {
-    BOOST_TEST_CONTEXT(run.name) {
-      Trainer trainer(*device, golden);
-      const double loss = worst_loss(trainer.train(run), run);
-      const HostParameters now = trainer.store().download();
-      const Worst parameter = worst_parameter(now, run, golden);
-      const Bounds bounds = bounds_of(run);
-      BOOST_TEST(loss <= bounds.loss);
-      BOOST_TEST(parameter.share <= bounds.parameters, parameter.tensor << " is " << parameter.share << " off");
-      BOOST_TEST_MESSAGE(run.name << ": worst loss " << loss << ", worst parameter " << parameter.share << " ("
-                                  << parameter.tensor << ")");
+  const std::vector<TestedDevice> all = devices();
+  for (const auto& [name, device] : all) {
+    for (const GoldenRun& run : golden.runs) {
+      BOOST_TEST_CONTEXT(name << ", " << run.name) {
+        Trainer trainer(*device, golden);
+        const double loss = worst_loss(trainer.train(run), run);
+        const HostParameters now = trainer.store().download();
+        const Worst parameter = worst_parameter(now, run, golden);
+        const Bounds bounds = bounds_of(run);
+        BOOST_TEST(loss <= bounds.loss);
+        BOOST_TEST(parameter.share <= bounds.parameters,
+                   parameter.tensor << " is " << parameter.share << " off");
+        BOOST_TEST_MESSAGE(name << ", " << run.name << ": worst loss " << loss << ", worst parameter "
+                                << parameter.share << " (" << parameter.tensor << ")");
+      }
     }
   }
 }

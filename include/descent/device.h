@@ -51,13 +51,26 @@ struct StepResult {
   std::int64_t correct = 0;
 };
 
+// Pictures that a device keeps in its own memory: Device::place.
+class PlacedPictures {
+ public:
+  virtual ~PlacedPictures() = default;
+  PlacedPictures() = default;
+  PlacedPictures(const PlacedPictures&) = delete;
+  PlacedPictures& operator=(const PlacedPictures&) = delete;
+};
+
 // Pictures in host memory: count × C×H×W bytes, one label each.
 struct PictureSource {
   std::span<const std::uint8_t> pictures;
   std::span<const std::int32_t> labels;  // may be empty where no loss is asked for
   Shape shape;                           // C×H×W
   const Normalisation* normalisation = nullptr;
+  const PlacedPictures* placed = nullptr;  // the same pictures and labels, where the plan's device keeps them
 };
+
+struct UpdateRequest;
+class OptimizerState;
 
 // One line of `--explain`: how the device computes one layer, in one direction.
 struct OperationReport {
@@ -109,6 +122,12 @@ class Plan {
   // Mode::train, after forward. Writes every parameter gradient of the store (assigns, never adds).
   // Without a loss it starts from Port::output_gradient.
   virtual void backward(const StepContext& context) = 0;
+
+  // A whole training step at once, for plans with a loss: forward, backward, and the update of the parameters,
+  // which is left out where the loss is not finite. Where it pays (has_step), nothing waits in between, and
+  // result() gives the loss while the rest is still being computed.
+  [[nodiscard]] virtual bool has_step() const { return false; }
+  virtual void step(const StepContext& context, OptimizerState& state, const UpdateRequest& request) = 0;
 
   // Of the layers of PlanRequest::watch, in the last step; waits for the device.
   [[nodiscard]] virtual std::span<const LayerSummary> summaries() = 0;
@@ -195,6 +214,10 @@ class Device {
   [[nodiscard]] virtual std::unique_ptr<Plan> prepare(const Network& network, const PlanRequest& request,
                                                       ParameterStore& store) = 0;
 
+  // Keeps these pictures and labels in the device's own memory, so that load() need not carry them there; null
+  // if there is not enough of it, or nothing to gain. They must not outlive the device.
+  [[nodiscard]] virtual std::unique_ptr<PlacedPictures> place(const PictureSource& /*source*/) { return nullptr; }
+
   // One fused pass over the flat buffers; counts state.step up first and marks the store changed.
   virtual void update(ParameterStore& store, OptimizerState& state, const UpdateRequest& request) = 0;
 
@@ -224,9 +247,15 @@ struct DeviceOptions {
   std::function<void(const std::string&)> warn{};
 };
 
-// "cpu". Throws Error with the nearest name, or one sentence on what the device lacks.
+// "cpu", "cuda", "cuda:1" (the second GPU). Throws Error with the nearest name, or one sentence on what the device
+// lacks.
 [[nodiscard]] std::unique_ptr<Device> make_device(std::string_view name, const DeviceOptions& options);
+// Kinds of devices that this build knows, whether this machine has one or not.
 [[nodiscard]] std::vector<std::string> device_names();
+// Throws Error, with the nearest name, if no such device can be asked for.
+void check_device_name(std::string_view name);
+// "cpu", or what there is where descent was built without it.
+[[nodiscard]] std::string default_device_name();
 
 // Cores that affinity and the cgroup quota (v1 and v2) give this process; at least 1.
 [[nodiscard]] int usable_cores();

@@ -77,6 +77,10 @@ struct Cancel {
 // Called in the order in which they were given. `epoch` scopes one phase: training or validation.
 // after_loss is called before the loss is checked: the fit ends with an Error if it is not finite, unless an
 // observer cancels first.
+// On a device that makes whole steps at once (Plan::has_step) the hooks of a training batch are called in the
+// same order, but after all of the step has been asked for: what after_loss changes counts from the next step
+// on, and a Cancel there does not undo the update. Gradients can still be read in after_backward. Steps that
+// are watched are made part by part on every device.
 class Observer {
  public:
   virtual ~Observer() = default;

@@ -62,11 +62,21 @@ DType parse_precision(std::string_view option, const std::string& text) {
   return parse_choice(option, text, choices) == 0 ? DType::f32 : DType::bf16;
 }
 
+std::string parse_device(std::string_view option, const std::string& text) {
+  try {
+    check_device_name(text);
+  } catch (const Error& error) {
+    throw Error(fmt::format("{}: {}", option, error.what()));
+  }
+  return text;
+}
+
 namespace {
-constexpr std::array<std::string_view, 3> kernel_names{"auto", "onednn", "own"};  // in the order of Kernels
+constexpr std::array<std::string_view, 3> kernel_names{"auto", "library", "own"};  // in the order of Kernels
 }
 
 Kernels parse_kernels(std::string_view option, const std::string& text) {
+  if (text == "onednn") return Kernels::library;  // the CPU's library, by name
   return static_cast<Kernels>(parse_choice(option, text, kernel_names));
 }
 
@@ -91,11 +101,7 @@ std::unique_ptr<Device> DeviceArguments::make() const {
 
 void add_device_options(CLI::App& verb, DeviceArguments& arguments) {
   add_value(verb, "--device", "NAME", "where to compute: see 'descent list devices'", arguments.device,
-            [&arguments](const std::string& text) {
-              const std::vector<std::string> names = device_names();
-              const std::vector<std::string_view> choices(names.begin(), names.end());
-              arguments.device = names[parse_choice("--device", text, choices)];
-            });
+            [&arguments](const std::string& text) { arguments.device = parse_device("--device", text); });
   add_value(verb, "--threads", "N", "threads", "the cores that affinity and the cgroup quota give",
             [&arguments](const std::string& text) {
               arguments.options.threads = static_cast<int>(parse_count("--threads", text, 1, 4096));

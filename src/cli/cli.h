@@ -23,12 +23,14 @@ namespace descent::cli {
 // One of `choices`, as its index.
 [[nodiscard]] std::size_t parse_choice(std::string_view option, const std::string& text,
                                        std::span<const std::string_view> choices);
-[[nodiscard]] DType parse_precision(std::string_view option, const std::string& text);  // "f32", "bf16"
+[[nodiscard]] std::string parse_device(std::string_view option, const std::string& text);  // "cpu", "cuda:1"
+[[nodiscard]] DType parse_precision(std::string_view option, const std::string& text);     // "f32", "bf16"
 inline constexpr std::string_view precision_help =
     "number type of activations: f32, or bf16 where that is faster; weights and sums stay f32";
 [[nodiscard]] Kernels parse_kernels(std::string_view option, const std::string& text);  // "auto"
 [[nodiscard]] std::string_view name(Kernels kernels);
-inline constexpr std::string_view kernels_help = "whose kernels compute: auto (the faster), onednn or own";
+inline constexpr std::string_view kernels_help =
+    "whose kernels compute: auto (the faster), library (oneDNN, cuDNN) or own";
 
 // An option that takes one value (the last one given counts); `standard` is what --help shows as default.
 CLI::Option* add_value(CLI::App& verb, const std::string& name, const std::string& type,
@@ -37,7 +39,7 @@ CLI::Option* add_value(CLI::App& verb, const std::string& name, const std::strin
 
 // --device, --threads, --precision, --kernels.
 struct DeviceArguments {
-  std::string device = "cpu";
+  std::string device = default_device_name();
   DeviceOptions options;
   DType precision = DType::f32;
 

@@ -4,6 +4,7 @@
 #include "cli/verbs.h"
 #include "descent/data.h"
 #include "descent/device.h"
+#include "descent/error.h"
 #include "descent/network.h"
 #include "descent/optimizer.h"
 #include "descent/parameters.h"
@@ -81,7 +82,11 @@ Rows data_sets() {
 Rows devices() {
   Rows rows{{"name", "description"}};
   for (const std::string& one : device_names()) {
-    rows.push_back({one, make_device(one, DeviceOptions{})->description()});
+    try {
+      rows.push_back({one, make_device(one, DeviceOptions{})->description()});
+    } catch (const Error& error) {
+      rows.push_back({one, std::string("not here: ") + error.what()});
+    }
   }
   return rows;
 }

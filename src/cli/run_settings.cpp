@@ -184,13 +184,11 @@ std::vector<Setting> make_settings() {
        [](const RunSettings& run) { return run.watch.empty() ? std::string() : list_text(run.watch); }});
   all.push_back(count_setting("watch-every", "steps from one look to the next; 1: look at each", "10",
                               &TrainSettings::watch_every));
-  all.push_back({"device", "NAME", "where to compute: see 'descent list devices'", "cpu", false, false, false,
-                 [](RunSettings& run, const Given& given) {
-                   const std::vector<std::string> names = device_names();
-                   const std::vector<std::string_view> choices(names.begin(), names.end());
-                   run.device.device = names[parse_choice(given.label, given.text, choices)];
-                 },
-                 [](const RunSettings& run) { return quoted(run.device.device); }});
+  all.push_back(
+      {"device", "NAME", "where to compute: see 'descent list devices'", default_device_name(), false, false,
+       false,
+       [](RunSettings& run, const Given& given) { run.device.device = parse_device(given.label, given.text); },
+       [](const RunSettings& run) { return quoted(run.device.device); }});
   all.push_back({"threads", "N", "threads", "the cores that affinity and the cgroup quota give", false, false,
                  false,
                  [](RunSettings& run, const Given& given) {

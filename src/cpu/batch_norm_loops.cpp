@@ -4,12 +4,12 @@
 // because backward computes again what it was given. Sums are in double, so that the variance may come from Σx
 // and Σx² in one pass: the squares of f32 are exact there.
 #include "cpu/blocking.h"
-#include "cpu/element.h"
 #include "cpu/lanes_norm.h"
 #include "cpu/loop_kernel.h"
 #include "cpu/norm_sums.h"
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
+#include "plan/element.h"
 
 #include <algorithm>
 #include <cmath>

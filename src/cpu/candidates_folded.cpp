@@ -1,11 +1,11 @@
 // Inference: a product with what follows it as one kernel, by the library in every layout that it has fast code
 // for, and by our own code where the work is small or the batch large.
 #include "cpu/candidates.h"
-#include "cpu/folded.h"
 #include "cpu/folded_kernels.h"
 #include "cpu/kernels.h"
 #include "cpu/lanes.h"
 #include "cpu/library_kernels.h"
+#include "plan/folded.h"
 
 #include <fmt/format.h>
 

@@ -5,9 +5,9 @@
 #include "cpu/context.h"
 #include "cpu/lanes.h"
 #include "cpu/layouts.h"
-#include "cpu/relu_rule.h"
 #include "descent/ops.h"
 #include "descent/tensor.h"
+#include "plan/relu_rule.h"
 
 #include <cstdint>
 #include <vector>

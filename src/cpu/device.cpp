@@ -4,11 +4,12 @@
 #include "base/usable_cores.h"
 #include "cpu/aligned.h"
 #include "cpu/denormals.h"
-#include "cpu/element.h"
+#include "cpu/make_device.h"
 #include "cpu/peaks.h"
 #include "cpu/summarise.h"
 #include "cpu/update.h"
 #include "descent/error.h"
+#include "plan/element.h"
 
 #include <fmt/format.h>
 #include <omp.h>
@@ -85,6 +86,10 @@ void pin_library_settings() {
 }
 
 }  // namespace
+
+std::unique_ptr<Device> make_cpu_device(const DeviceOptions& options) {
+  return std::make_unique<CpuDevice>(options);
+}
 
 CpuDevice::CpuDevice(const DeviceOptions& options, const CpuChoices& choices)
     : engine_(dnnl::engine::kind::cpu, 0), choices_(choices), warn_(options.warn) {

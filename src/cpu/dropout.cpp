@@ -1,8 +1,8 @@
 #include "plan/dropout.h"
 
-#include "cpu/element.h"
 #include "cpu/loop_kernel.h"
 #include "cpu/parallel.h"
+#include "plan/element.h"
 
 namespace descent {
 namespace {

@@ -1,9 +1,9 @@
 // Kernels that see one element at a time: bound by the bytes that they read and write.
-#include "cpu/element.h"
 #include "cpu/loop_kernel.h"
 #include "cpu/parallel.h"
-#include "cpu/relu_rule.h"
 #include "cpu/simd.h"
+#include "plan/element.h"
+#include "plan/relu_rule.h"
 
 #include <algorithm>
 #include <array>

@@ -1,11 +1,11 @@
 #include "cpu/factory.h"
 
 #include "cpu/candidates.h"
-#include "cpu/claims.h"
 #include "cpu/denormals.h"
 #include "cpu/format_choice.h"
 #include "cpu/kernels.h"
 #include "cpu/library_kernels.h"
+#include "plan/claims.h"
 
 #include <omp.h>
 

@@ -5,10 +5,10 @@
 // The library's max(x, 0) makes 0 of what is not a number. That must not hide weights that are not: with such
 // weights the output is not a number either.
 #include "cpu/aligned.h"
-#include "cpu/folded.h"
 #include "cpu/folded_kernels.h"
 #include "cpu/library_kernels.h"
 #include "descent/error.h"
+#include "plan/folded.h"
 
 #include <fmt/format.h>
 

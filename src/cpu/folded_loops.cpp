@@ -2,14 +2,14 @@
 // second-level cache (lanes), or in a pass of its own (parts: for what has no faster code).
 #include "cpu/aligned.h"
 #include "cpu/conv_pixels.h"
-#include "cpu/folded.h"
 #include "cpu/folded_kernels.h"
 #include "cpu/lanes_conv.h"
 #include "cpu/loop_kernel.h"
 #include "cpu/parallel.h"
-#include "cpu/relu_rule.h"
 #include "cpu/simd.h"
 #include "cpu/transpose.h"
+#include "plan/folded.h"
+#include "plan/relu_rule.h"
 
 #include <algorithm>
 #include <optional>

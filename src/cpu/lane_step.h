@@ -1,8 +1,8 @@
 // What one register's worth of elements is to loops over lanes: one register of f32, or two from bf16.
 #pragma once
 
-#include "cpu/element.h"
 #include "cpu/registers.h"
+#include "plan/element.h"
 
 #include <cstdint>
 

@@ -2,9 +2,9 @@
 // and the innermost loops for it.
 #pragma once
 
-#include "cpu/element.h"
 #include "cpu/lanes.h"
 #include "cpu/layouts.h"
+#include "plan/element.h"
 
 #include <array>
 #include <cstddef>

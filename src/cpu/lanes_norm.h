@@ -2,9 +2,9 @@
 // A kernel of one layer and a kernel of several give the same bits because both call these.
 #pragma once
 
-#include "cpu/element.h"
-#include "cpu/norm_rule.h"
-#include "cpu/relu_rule.h"
+#include "plan/element.h"
+#include "plan/norm_rule.h"
+#include "plan/relu_rule.h"
 
 #include <cstdint>
 

@@ -19,7 +19,7 @@
 #include "cpu/norm_sums.h"
 #include "cpu/packed_weights.h"
 #include "cpu/parallel.h"
-#include "cpu/space.h"
+#include "plan/space.h"
 
 #include <fmt/format.h>
 

@@ -2,18 +2,17 @@
 #pragma once
 
 #include "descent/tensor.h"
+#include "plan/layouts.h"
 
 #include <string>
 #include <string_view>
 
 namespace descent {
 
-inline constexpr Layout nchw = Layout::plain;  // also N×C
-inline constexpr Layout nhwc{1};               // channels last
-inline constexpr Layout nchw8c{2};             // N × C/8 × H × W × 8; only where 8 divides C
-inline constexpr Layout nchw16c{3};            // N × C/16 × H × W × 16; only where 16 divides C
-inline constexpr Layout n16chw{4};             // N/16 × C × H × W × 16 pictures; f32, where 16 divides N
-inline constexpr Layout n32chw{5};             // the same with 32: bf16, where 32 divides N
+inline constexpr Layout nchw8c{2};   // N × C/8 × H × W × 8; only where 8 divides C
+inline constexpr Layout nchw16c{3};  // N × C/16 × H × W × 16; only where 16 divides C
+inline constexpr Layout n16chw{4};   // N/16 × C × H × W × 16 pictures; f32, where 16 divides N
+inline constexpr Layout n32chw{5};   // the same with 32: bf16, where 32 divides N
 
 // Our own kernels know these, the library's only reorders.
 [[nodiscard]] constexpr bool has_pictures_innermost(Layout layout) {

@@ -1,10 +1,10 @@
 #include "cpu/blocking.h"
-#include "cpu/element.h"
 #include "cpu/kernels.h"
 #include "cpu/lanes.h"
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
 #include "descent/error.h"
+#include "plan/element.h"
 
 #include <algorithm>
 #include <array>

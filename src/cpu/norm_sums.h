@@ -1,7 +1,7 @@
 // Sums over the batch in a fixed number of parts, whatever the threads.
 #pragma once
 
-#include "cpu/norm_rule.h"
+#include "plan/norm_rule.h"
 
 #include <algorithm>
 #include <cstddef>

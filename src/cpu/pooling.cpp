@@ -2,10 +2,10 @@
 // backward, which are gathered from all windows over them. So threads never write the same element, and
 // every sum has one order.
 #include "cpu/blocking.h"
-#include "cpu/element.h"
 #include "cpu/loop_kernel.h"
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
+#include "plan/element.h"
 
 #include <algorithm>
 #include <array>

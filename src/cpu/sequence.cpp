@@ -1,9 +1,9 @@
 // Values between the parts lie in the kernel's saved memory where a backward reads them, else in its scratch.
 #include "cpu/sequence.h"
 
-#include "cpu/space.h"
 #include "descent/error.h"
 #include "descent/network.h"
+#include "plan/space.h"
 
 #include <algorithm>
 #include <utility>

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "cpu/context.h"
-#include "cpu/element.h"
 #include "descent/statistics.h"
+#include "plan/element.h"
 
 #include <cstdint>
 

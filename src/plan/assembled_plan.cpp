@@ -83,6 +83,7 @@ void AssembledPlan::bind(Buffer& workspace) {
                 Fault::failure);
   }
   workspace_ = static_cast<std::byte*>(workspace.data());
+  factory_->forget();
   for (Node& node : assembly_.nodes) node.kernel->bind(binding_of(node));
   loaded_directly_ = false;
   if (!assembly_.direct_input) return;
@@ -104,7 +105,7 @@ Tensor AssembledPlan::port(Port which) const {
 void AssembledPlan::settle_input() const {
   if (!std::exchange(loaded_directly_, false)) return;
   factory_->enter();
-  assembly_.direct_input->back->forward({});
+  factory_->run({}, {}, [this] { assembly_.direct_input->back->forward({}); });
 }
 
 Tensor AssembledPlan::tensor_of(Port which) const {
@@ -153,16 +154,17 @@ void AssembledPlan::read(Port which, std::int64_t first, std::span<float> values
   device_->download(values, static_cast<const std::byte*>(tensor.data) + offset, tensor.desc.type);
 }
 
+void AssembledPlan::refresh() {
+  for (Node& node : assembly_.nodes) node.kernel->refresh();
+}
+
 void AssembledPlan::refresh_if_stale() {
   if (seen_version_ == store_->version()) return;
-  for (Node& node : assembly_.nodes) node.kernel->refresh();
+  factory_->run({}, {}, [this] { refresh(); });
   seen_version_ = store_->version();
 }
 
-void AssembledPlan::forward(const StepContext& context) {
-  require_bound();
-  factory_->enter();
-  refresh_if_stale();
+void AssembledPlan::run_forward(const StepContext& context) {
   if (observation_->idle()) {
     for (std::size_t i = 0; i < assembly_.nodes.size(); ++i) {
       if (!is_passed_over(i)) assembly_.nodes[i].kernel->forward(context);
@@ -170,12 +172,29 @@ void AssembledPlan::forward(const StepContext& context) {
   } else {
     observe_forward(context);
   }
+  if (request_.loss) factory_->gather_result(tensor_of(Port::loss_rows));
+}
+
+void AssembledPlan::run_backward(const StepContext& context) {
+  if (!observation_->idle()) return observe_backward(context);
+  for (auto node = assembly_.nodes.rbegin(); node != assembly_.nodes.rend(); ++node) {
+    node->kernel->backward(context);
+  }
+}
+
+void AssembledPlan::forward(const StepContext& context) {
+  require_bound();
+  factory_->enter();
+  refresh_if_stale();
+  const auto kind = observation_->idle() ? PlanPart::Kind::forward : PlanPart::Kind::other;
+  factory_->run({kind, loaded_directly_}, context, [this, &context] { run_forward(context); });
   if (request_.mode != Mode::train) return;
   store_->mark_changed();  // the running statistics; training kernels derive nothing from those
   seen_version_ = store_->version();
 }
 
 StepResult AssembledPlan::result() {
+  if (const auto gathered = factory_->gathered_result()) return *gathered;
   read(Port::loss_rows, loss_rows_);
   StepResult result;
   for (std::size_t row = 0; row < loss_rows_.size(); row += 2) {
@@ -189,10 +208,32 @@ void AssembledPlan::backward(const StepContext& context) {
   require_bound();
   if (request_.mode != Mode::train) throw Error("a plan for inference has no backward", Fault::failure);
   factory_->enter();
-  if (!observation_->idle()) return observe_backward(context);
-  for (auto node = assembly_.nodes.rbegin(); node != assembly_.nodes.rend(); ++node) {
-    node->kernel->backward(context);
+  const auto kind = observation_->idle() ? PlanPart::Kind::backward : PlanPart::Kind::other;
+  factory_->run({kind, loaded_directly_}, context, [this, &context] { run_backward(context); });
+}
+
+bool AssembledPlan::has_step() const {
+  return request_.mode == Mode::train && request_.loss && observation_->idle() && factory_->joins_update();
+}
+
+void AssembledPlan::step(const StepContext& context, OptimizerState& state, const UpdateRequest& request) {
+  if (!has_step()) {
+    forward(context);
+    backward(context);
+    if (std::isfinite(result().loss_sum)) device_->update(*store_, state, request);
+    return;
   }
+  require_bound();
+  factory_->enter();
+  factory_->prepare_update(*store_, state, request);
+  // Parameters have changed since the last step: what kernels derive from them belongs to every step.
+  factory_->run({PlanPart::Kind::step, loaded_directly_}, context, [this, &context] {
+    refresh();
+    run_forward(context);
+    run_backward(context);
+    factory_->enqueue_update();
+  });
+  store_->mark_changed();
 }
 
 void AssembledPlan::summarise(SlotId slot, bool histogram, Summary& result) {
@@ -232,7 +273,7 @@ std::optional<std::string> AssembledPlan::first_nonfinite_layer(const StepContex
   for (std::size_t i = 0; i < assembly_.nodes.size(); ++i) {
     const Node& node = assembly_.nodes[i];
     if (is_passed_over(i)) continue;
-    node.kernel->forward(context);
+    factory_->run({}, context, [&] { node.kernel->forward(context); });
     const TensorDesc& desc = assembly_.slots[node.output].desc;
     values.resize(static_cast<std::size_t>(desc.shape.elements()));
     device_->download(values, address(node.output), desc.type);
@@ -258,11 +299,11 @@ std::vector<OperationReport> AssembledPlan::explain(int runs) {
     for (std::size_t i = 0; i < count; ++i) {
       if (is_passed_over(i)) continue;
       Kernel& kernel = *assembly_.nodes[i].kernel;
-      forward_seconds[i] = std::min(forward_seconds[i], seconds_of(*device_, [&] { kernel.forward({}); }));
+      forward_seconds[i] = std::min(forward_seconds[i], seconds_of(*device_, [&] { factory_->run({}, {}, [&] { kernel.forward({}); }); }));
     }
     for (std::size_t i = count; request_.mode == Mode::train && i-- > 0;) {
       Kernel& kernel = *assembly_.nodes[i].kernel;
-      backward_seconds[i] = std::min(backward_seconds[i], seconds_of(*device_, [&] { kernel.backward({}); }));
+      backward_seconds[i] = std::min(backward_seconds[i], seconds_of(*device_, [&] { factory_->run({}, {}, [&] { kernel.backward({}); }); }));
     }
   }
 

@@ -72,6 +72,8 @@ class AssembledPlan final : public Plan {
   void forward(const StepContext& context) override;
   StepResult result() override;
   void backward(const StepContext& context) override;
+  [[nodiscard]] bool has_step() const override;
+  void step(const StepContext& context, OptimizerState& state, const UpdateRequest& request) override;
 
   [[nodiscard]] std::span<const LayerSummary> summaries() override;
   std::optional<std::string> first_nonfinite_layer(const StepContext& context) override;
@@ -89,6 +91,9 @@ class AssembledPlan final : public Plan {
   void settle_input() const;
   void refresh_if_stale();
   void require_bound() const;
+  void refresh();
+  void run_forward(const StepContext& context);
+  void run_backward(const StepContext& context);
   void observe_forward(const StepContext& context);
   void observe_backward(const StepContext& context);
   void summarise(SlotId slot, bool histogram, Summary& result);

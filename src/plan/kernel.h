@@ -7,7 +7,10 @@
 #include "descent/network.h"
 #include "descent/tensor.h"
 
+#include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -90,6 +93,16 @@ struct KernelRequest {
   bool mean_is_removed = false;
 };
 
+// What a plan runs again and again. Parts of the same kind run the same kernels in the same order with the same
+// addresses, so a device may record them and play them back.
+struct PlanPart {
+  enum class Kind : std::uint8_t { forward, backward, step, other };
+  Kind kind = Kind::other;       // other: never the same again
+  bool loaded_directly = false;  // pictures were loaded past the reorder of the input
+
+  friend bool operator==(const PlanPart&, const PlanPart&) = default;
+};
+
 // The device's side of assemble().
 class KernelFactory {
  public:
@@ -97,6 +110,12 @@ class KernelFactory {
 
   // Called before every run of a plan, in the thread that runs it.
   virtual void enter() {}
+  // Runs kernels: all that `work` does belongs to the step of `context`.
+  virtual void run(const PlanPart& /*part*/, const StepContext& /*context*/, const std::function<void()>& work) {
+    work();
+  }
+  // The plan's addresses have changed: what was recorded is void.
+  virtual void forget() {}
   // How many layers at the start of `run` (≥ 1 of them) this device computes as one kernel.
   [[nodiscard]] virtual std::size_t claim(std::span<const Layer* const> run,
                                           const PlanRequest& request) const = 0;
@@ -121,6 +140,19 @@ class KernelFactory {
   // Gathers and normalises pictures into `input`, and writes indicator rows of labels (plain).
   virtual void load(const PictureSource& source, std::span<const std::uint32_t> indices, const Tensor& input,
                     const Tensor* targets) = 0;
+
+  // The end of every forward with a loss: a device that computes apart from the host may add up the rows itself,
+  // and have the sums ready before it has done all that was asked of it.
+  virtual void gather_result(const Tensor& /*loss_rows*/) {}
+  // Those sums, as soon as they are there; none: the plan reads the rows.
+  [[nodiscard]] virtual std::optional<StepResult> gathered_result() { return std::nullopt; }
+
+  // True if an update can belong to a part: prepare_update() hands over what changes from step to step, before
+  // the part runs; enqueue_update() is called within it and does nothing where the loss is not finite.
+  [[nodiscard]] virtual bool joins_update() const { return false; }
+  virtual void prepare_update(ParameterStore& /*store*/, OptimizerState& /*state*/,
+                              const UpdateRequest& /*request*/) {}
+  virtual void enqueue_update() {}
 };
 
 // The shared way from network to plan: partition into units, prepare, insert reorders and gradient sums,

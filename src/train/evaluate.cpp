@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <memory>
 
 namespace descent {
 
@@ -20,7 +21,9 @@ PhaseMetrics evaluate(const Network& network, ParameterStore& store, const Pictu
   plans.bind(workspace);
 
   const auto start = std::chrono::steady_clock::now();
-  const PictureSource source = pictures.source(network.normalisation);
+  PictureSource source = pictures.source(network.normalisation);
+  const std::unique_ptr<PlacedPictures> placed = store.device().place(source);
+  source.placed = placed.get();
   const std::vector<std::uint32_t> order = epoch_order(pictures.size(), false, 0, 0);
   RunningMetrics sums;
   for (std::int64_t batch = 0; batch < plans.batches(); ++batch) {

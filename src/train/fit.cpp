@@ -67,6 +67,8 @@ class Fit {
                      request_for(Mode::infer, settings.precision)),
         watched_plans_(watched_plans(network, store, data.train, settings)),
         valid_order_(epoch_order(data.valid.size(), false, settings.seed, 0)),
+        train_pictures_(place(data.train)),
+        valid_pictures_(place(data.valid)),
         learning_rate_(std::visit([](const auto& rule) { return rule.learning_rate; }, optimizer_)),
         state_{settings, store, optimizer_, learning_rate_, train_plans_.batches(), 0, 0, true, 0, 0, 0,
                {},       {},    nullptr,    false} {
@@ -98,9 +100,14 @@ class Fit {
     for (Observer* observer : observers_) observer->after_both_phases(state_, metrics);
   }
 
+  [[nodiscard]] std::unique_ptr<PlacedPictures> place(const PictureSet& pictures) const {
+    return device_.place(pictures.source(network_.normalisation));
+  }
+
   PhaseMetrics one_phase(bool training, const PhasePlans& plans, const PictureSet& pictures,
                          std::span<const std::uint32_t> order) {
-    const PictureSource source = pictures.source(network_.normalisation);
+    PictureSource source = pictures.source(network_.normalisation);
+    source.placed = (training ? train_pictures_ : valid_pictures_).get();
     phase_start_ = Clock::now();
     sums_ = {};
     state_.training = training;
@@ -128,12 +135,19 @@ class Fit {
     state_.plan = &plan;
     in_scope(Scope::batch, [&] {
       plan.load(source, state_.batch_indices);
+      if (state_.training && plan.has_step()) {
+        plan.step(context, optimizer_state_, update_request());
+        take_loss(plan, context);  // while the rest is still being computed
+        notify(&Observer::after_backward);
+        notify(&Observer::after_step);
+        return;
+      }
       plan.forward(context);
       take_loss(plan, context);
       if (!state_.training) return;
       plan.backward(context);
       notify(&Observer::after_backward);
-      update();
+      device_.update(state_.store, optimizer_state_, update_request());
       notify(&Observer::after_step);
     });
   }
@@ -156,11 +170,11 @@ class Fit {
     return "in the validation of epoch " + std::to_string(state_.epoch);
   }
 
-  void update() {
+  // Of the step at hand, with the rate and the options that observers have set.
+  [[nodiscard]] UpdateRequest update_request() {
     last_rate_ = learning_rate_;
     const double decay = std::visit([](const auto& rule) { return rule.weight_decay; }, optimizer_);
-    device_.update(state_.store, optimizer_state_,
-                   {optimizer_, ranges_, learning_rate_, decay, settings_.decay, settings_.clip_norm});
+    return {optimizer_, ranges_, learning_rate_, decay, settings_.decay, settings_.clip_norm};
   }
 
   void measure_phase() {
@@ -206,6 +220,8 @@ class Fit {
   PhasePlans valid_plans_;
   std::optional<PhasePlans> watched_plans_;  // for the training steps that are summarised
   std::vector<std::uint32_t> valid_order_;
+  std::unique_ptr<PlacedPictures> train_pictures_;  // null where the device reads the host's
+  std::unique_ptr<PlacedPictures> valid_pictures_;
   double learning_rate_;
   double last_rate_ = learning_rate_;  // of the last step made
   FitState state_;

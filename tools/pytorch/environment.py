@@ -34,16 +34,26 @@ def missing(packages):
     return [name for name in packages if importlib.util.find_spec(name) is None]
 
 
-def require_torch(arguments=None, also=None):
-    """Returns if PyTorch, its friends and the packages of `also` can be imported; else starts this program
-    again where they can.
+def require_cuda():
+    """Ends the program with one sentence if PyTorch has no GPU to work on."""
+    import torch
+
+    if not torch.backends.cuda.is_built():
+        sys.exit(f"--device cuda: PyTorch {torch.__version__} is built without CUDA: name a Python with one that is by --python.")
+    if not torch.cuda.is_available():
+        sys.exit("--device cuda: PyTorch finds no CUDA device: a GPU or its driver is missing here.")
+
+
+def require_torch(arguments=None, also=None, without=()):
+    """Returns if PyTorch, its friends but for those of `without`, and the packages of `also` can be imported; else
+    starts this program again where they can.
 
     `--python PATH` among the arguments chooses that Python; it is left in place for argparse to accept.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if "--help" in arguments or "-h" in arguments:
         return
-    packages = {**PACKAGES, **(also or {})}
+    packages = {name: wanted for name, wanted in {**PACKAGES, **(also or {})}.items() if name not in without}
     chosen = None
     for index, argument in enumerate(arguments):
         if argument == "--python" and index + 1 < len(arguments):

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from . import networks
 
@@ -238,6 +237,8 @@ def start_away_from_kinks(x):
 def write_gradients(folder, model, x, y):
     _, rough = networks.gradients_of(model, x.float(), y)
     _, exact = networks.gradients_of(model.double(), x, y)
+    from safetensors.torch import save_file  # late: reading IDX files needs none of it
+
     save_file({name: g.float() for name, g in exact.items()}, str(folder / "gradients.safetensors"))
     with open(folder / "gradients.csv", "w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
@@ -270,6 +271,8 @@ def write_runs(folder, start, x, y):
                 change = value - start[name].double()
                 changes[f"{run.name}/{name}"] = change.half() if change.dim() > 1 else change.float()
     print(f"worst loss difference from torch.optim: {check_against_torch_optim(found, start, x, y):.1e}")
+    from safetensors.torch import save_file
+
     save_file(changes, str(folder / "runs.safetensors"))
     with open(folder / "runs.csv", "w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")

@@ -67,14 +67,14 @@ def resnet():
 
 def make(name):
     """A built-in network by name, with PyTorch's initial weights."""
-    import torchvision
+    if name.startswith("resnet") and name != "resnet":
+        import torchvision
 
+        return getattr(torchvision.models, name)(weights=None)
     makers = {
         "convnet": convnet,
         "convnet-deep": convnet_deep,
         "resnet": resnet,
-        "resnet18": lambda: torchvision.models.resnet18(weights=None),
-        "resnet50": lambda: torchvision.models.resnet50(weights=None),
     }
     return makers[name]()
 

@@ -1,6 +1,6 @@
-#include "cpu/claims.h"
+#include "plan/claims.h"
 
-#include "cpu/folded.h"
+#include "plan/folded.h"
 
 namespace descent {
 

@@ -1,4 +1,4 @@
-// Which neighbouring layers the CPU computes as one kernel.
+// Which neighbouring layers a device computes as one kernel, if it fuses them at all.
 #pragma once
 
 #include "descent/device.h"

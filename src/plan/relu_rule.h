@@ -1,4 +1,4 @@
-// General ReLU on one number, or on the numbers of one vector.
+// General ReLU on one number, or on the numbers of one vector. constexpr, so that CUDA code can call it too.
 #pragma once
 
 #include "descent/ops.h"
@@ -11,7 +11,7 @@ namespace descent {
 struct ReluRule {
   float leak, shift, most, lowest;
 
-  explicit ReluRule(const GeneralRelu& op)
+  constexpr explicit ReluRule(const GeneralRelu& op)
       : leak(static_cast<float>(op.leak)),
         shift(0.0F - static_cast<float>(op.sub)),  // so that −0 + shift is 0
         most(op.maxv ? static_cast<float>(*op.maxv) : std::numeric_limits<float>::infinity()),
@@ -20,21 +20,21 @@ struct ReluRule {
 
   // A number as it is, or as all numbers of a vector.
   template <class T>
-  [[gnu::always_inline]] static T all(float number) {
+  [[gnu::always_inline]] static constexpr T all(float number) {
     return T{} + number;
   }
   template <class T>
-  [[nodiscard, gnu::always_inline]] T before_limit(T x) const {
+  [[nodiscard, gnu::always_inline]] constexpr T before_limit(T x) const {
     const T bounded = x < lowest ? all<T>(lowest) : x;
     return (x > 0.0F ? x : leak * bounded) + shift;
   }
   template <class T>
-  [[nodiscard, gnu::always_inline]] T value(T x) const {
+  [[nodiscard, gnu::always_inline]] constexpr T value(T x) const {
     const T y = before_limit(x);
     return y > most ? all<T>(most) : y;  // keeps what is not a number
   }
   template <class T>
-  [[nodiscard, gnu::always_inline]] T gradient(T x, T dy) const {
+  [[nodiscard, gnu::always_inline]] constexpr T gradient(T x, T dy) const {
     const T slope = x > 0.0F ? dy : leak * dy;
     return before_limit(x) <= most ? slope : T{};
   }
@@ -43,11 +43,11 @@ struct ReluRule {
 // In its place where there is none.
 struct NoActivation {
   template <class T>
-  [[nodiscard, gnu::always_inline]] T value(T x) const {
+  [[nodiscard, gnu::always_inline]] constexpr T value(T x) const {
     return x;
   }
   template <class T>
-  [[nodiscard, gnu::always_inline]] T gradient(T /*x*/, T dy) const {
+  [[nodiscard, gnu::always_inline]] constexpr T gradient(T /*x*/, T dy) const {
     return dy;
   }
 };

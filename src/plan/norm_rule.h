@@ -1,4 +1,5 @@
 // The arithmetic of batch normalisation on one channel, from sums over the batch to what its loops use.
+// constexpr, so that CUDA code can call it too.
 #pragma once
 
 #include "descent/ops.h"
@@ -40,8 +41,8 @@ struct RunningMoments {
 };
 
 // From Σx and Σx² of `count` values; moves the running statistics.
-inline ChannelMoments batch_moments(const BatchNorm& op, const ChannelSums& sums, double count,
-                                    RunningMoments running) {
+constexpr ChannelMoments batch_moments(const BatchNorm& op, const ChannelSums& sums, double count,
+                                       RunningMoments running) {
   const double mean = sums.first / count;
   const double raw = sums.second / count - mean * mean;
   const double variance = raw < 0 ? 0 : raw;  // keeps what is not a number
@@ -53,12 +54,12 @@ inline ChannelMoments batch_moments(const BatchNorm& op, const ChannelSums& sums
   return {mean, 1 / std::sqrt(variance + op.eps)};
 }
 
-inline ChannelMoments running_moments(const BatchNorm& op, RunningMoments running) {
+constexpr ChannelMoments running_moments(const BatchNorm& op, RunningMoments running) {
   return {static_cast<double>(*running.mean), 1 / std::sqrt(static_cast<double>(*running.variance) + op.eps)};
 }
 
 // γ and β as `scale` and `shift`. What rounding the mean to f32 loses is made up for in the shift.
-inline ChannelForward channel_forward(const ChannelMoments& moments, float scale, float shift) {
+constexpr ChannelForward channel_forward(const ChannelMoments& moments, float scale, float shift) {
   const double slope = static_cast<double>(scale) * moments.factor;
   const auto centre = static_cast<float>(moments.mean);
   return {
@@ -73,13 +74,13 @@ struct AffineGradient {
 };
 
 // From Σdy and Σdy·x.
-inline AffineGradient affine_gradient(const ChannelMoments& moments, const ChannelSums& sums) {
+constexpr AffineGradient affine_gradient(const ChannelMoments& moments, const ChannelSums& sums) {
   return {(sums.second - moments.mean * sums.first) * moments.factor, sums.first};
 }
 
 // dx = γ/(n·σ) · (n·dy − Σdy − x̂·Σ(dy·x̂))
-inline ChannelBackward channel_backward(const ChannelMoments& moments, const AffineGradient& gradient,
-                                        float scale, double count) {
+constexpr ChannelBackward channel_backward(const ChannelMoments& moments, const AffineGradient& gradient,
+                                           float scale, double count) {
   const double gain = static_cast<double>(scale) * moments.factor;
   const double slope = -gain * moments.factor * gradient.scale / count;
   const auto centre = static_cast<double>(static_cast<float>(moments.mean));

@@ -1,4 +1,4 @@
-#include "cpu/folded.h"
+#include "plan/folded.h"
 
 #include <cmath>
 

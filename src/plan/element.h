@@ -1,4 +1,5 @@
 // The element types of activations. Kernels compute in f32 and meet the type only where they read and write.
+// constexpr, so that CUDA code can call it too.
 #pragma once
 
 #include "descent/tensor.h"
@@ -10,7 +11,7 @@ namespace descent {
 
 // The upper half of an f32: its sign, its exponent and seven of its digits.
 struct Bf16 {
-  std::uint16_t bits = 0;
+  std::uint16_t bits;  // without a first value: shared memory of CUDA can have none
 };
 
 [[nodiscard]] constexpr float to_f32(float value) {

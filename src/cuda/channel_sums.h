@@ -1,0 +1,156 @@
+// Sums a channel over the batch, with the same bits run after run: every block sums the same rows in the same
+// order and writes one part; whichever block comes last adds the parts up in their order and goes on from
+// there, which saves a launch. Sums are in double, so that the variance may come from Σx and Σx² in one pass.
+#pragma once
+
+#include "plan/norm_rule.h"
+
+#include <cuda_runtime.h>
+
+namespace descent {
+
+inline constexpr int most_parts = 512;
+
+// True in all threads of the last of `blocks` blocks that come here; what the others wrote before is then seen.
+// The counter is zero before the first and after the last.
+__device__ inline bool is_last_block(unsigned* counter, unsigned blocks) {
+  __shared__ bool last;
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    last = atomicAdd(counter, 1U) + 1 == blocks;
+    if (last) *counter = 0;
+  }
+  __syncthreads();
+  const bool found = last;
+  __threadfence();
+  return found;
+}
+
+// Threads stand in `rows` (a power of two) of `lanes`, thread = row · lanes + lane, each with sums of `width`
+// channels. Adds up the rows; the threads of row 0 then hold the sums. `space`: 2·width doubles a thread.
+template <int width>
+__device__ inline void add_rows(double (&first)[width], double (&second)[width], int lanes, int rows,
+                                double* space) {
+  const int thread = static_cast<int>(threadIdx.x);
+  const int threads = lanes * rows;
+#pragma unroll
+  for (int i = 0; i < width; ++i) {
+    space[2 * i * threads + thread] = first[i];
+    space[(2 * i + 1) * threads + thread] = second[i];
+  }
+  for (int half = rows / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (thread >= half * lanes) continue;
+    const int other = thread + half * lanes;
+#pragma unroll
+    for (int i = 0; i < width; ++i) {
+      space[2 * i * threads + thread] = first[i] += space[2 * i * threads + other];
+      space[(2 * i + 1) * threads + thread] = second[i] += space[(2 * i + 1) * threads + other];
+    }
+  }
+}
+
+// The sums of channel first + thread over all parts, in threads below `count` (≤ blockDim.x).
+// `space`: two doubles a thread.
+__device__ inline ChannelSums total_of_parts(const ChannelSums* partial, int parts, int channels, int first,
+                                             int count, double* space) {
+  const int thread = static_cast<int>(threadIdx.x);
+  const int lanes = static_cast<int>(blockDim.x) / count;
+  const int lane = thread / count;
+  const int channel = first + thread % count;
+  ChannelSums sums;
+  // Many loads on their way at once: a block alone waits for each of them.
+  constexpr int batch = 16;
+  for (int begin = lane; lane < lanes && begin < parts; begin += batch * lanes) {
+    double first_terms[batch];
+    double second_terms[batch];
+#pragma unroll
+    for (int i = 0; i < batch; ++i) {
+      const int part = begin + i * lanes;
+      const ChannelSums* const from = partial + part * channels + channel;
+      first_terms[i] = part < parts ? from->first : 0;
+      second_terms[i] = part < parts ? from->second : 0;
+    }
+#pragma unroll
+    for (int i = 0; i < batch; ++i) {
+      sums.first += first_terms[i];
+      sums.second += second_terms[i];
+    }
+  }
+  __syncthreads();
+  space[2 * thread] = sums.first;
+  space[2 * thread + 1] = sums.second;
+  __syncthreads();
+  ChannelSums total;
+  for (int i = 0; thread < count && i < lanes; ++i) {
+    total.first += space[2 * (i * count + thread)];
+    total.second += space[2 * (i * count + thread) + 1];
+  }
+  return total;
+}
+
+// Where a pass that takes sums leaves them: parts of all blocks, and a counter for each tile of channels.
+struct PartialSums {
+  ChannelSums* partial = nullptr;  // parts × channels
+  unsigned* counters = nullptr;
+};
+
+// From Σx, Σx² of a channel to what normalises it.
+struct NormStatistics {
+  BatchNorm op;
+  double count = 1;
+  const float* scale = nullptr;
+  const float* shift = nullptr;
+  float* running_mean = nullptr;
+  float* running_variance = nullptr;
+  ChannelMoments* moments = nullptr;
+  ChannelForward* by = nullptr;
+
+  __device__ void finish(int channel, const ChannelSums& sums) const {
+    const ChannelMoments found =
+        batch_moments(op, sums, count, {running_mean + channel, running_variance + channel});
+    moments[channel] = found;
+    by[channel] = channel_forward(found, scale[channel], shift[channel]);
+  }
+};
+
+// From Σdy, Σdy·x of a channel to the gradients of scale and shift, and to what makes the input's.
+struct NormGradients {
+  double count = 1;
+  const float* scale = nullptr;
+  const ChannelMoments* moments = nullptr;
+  float* scale_gradient = nullptr;
+  float* shift_gradient = nullptr;
+  ChannelBackward* back = nullptr;
+
+  __device__ void finish(int channel, const ChannelSums& sums) const {
+    const AffineGradient gradient = affine_gradient(moments[channel], sums);
+    if (scale_gradient != nullptr) scale_gradient[channel] = static_cast<float>(gradient.scale);
+    if (shift_gradient != nullptr) shift_gradient[channel] = static_cast<float>(gradient.shift);
+    back[channel] = channel_backward(moments[channel], gradient, scale[channel], count);
+  }
+};
+
+// The end of a pass: row 0's threads hold the block's sums of channels first + lane·width + i below `channels`;
+// `tile` of them belong to this block's counter. `space` as add_rows() left it is written over.
+template <int width, class Finish>
+__device__ inline void finish_sums(const double (&first)[width], const double (&second)[width], int lanes,
+                                   int first_channel, int end_channel, int channels, int part, int parts,
+                                   unsigned* counter, const PartialSums& sums, const Finish& finish,
+                                   double* space) {
+  const int thread = static_cast<int>(threadIdx.x);
+  if (thread < lanes) {
+#pragma unroll
+    for (int i = 0; i < width; ++i) {
+      const int channel = first_channel + thread * width + i;
+      if (channel < end_channel) sums.partial[part * channels + channel] = {first[i], second[i]};
+    }
+  }
+  if (!is_last_block(counter, static_cast<unsigned>(parts))) return;
+  const int count = end_channel - first_channel;
+  const ChannelSums total = total_of_parts(sums.partial, parts, channels, first_channel, count, space);
+  if (thread < count) finish.finish(first_channel + thread, total);
+}
+
+}  // namespace descent

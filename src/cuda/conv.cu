@@ -1,0 +1,216 @@
+// Convolution or linear layer with what follows it: in training batch normalisation and activation, in
+// inference batch normalisation, a residual sum and an activation; each of them may be missing.
+//
+// Idea: few passes over memory. Forward, the statistics are summed up where the convolution's sums are still in
+// registers; one pass then normalises and activates. In inference everything happens there. Backward, one pass
+// sums what the normalisation needs; the weights' gradient makes the gradient of the convolution's output on
+// the way and leaves it to the input's gradient. A training step of a whole unit is five launches.
+//
+// Bound: the products' FLOPs (conv_tiles.h); around them 12 bytes an output forward and 20 backward in f32.
+#include "cuda/conv_passes.h"
+#include "cuda/counters.h"
+#include "cuda/cuda_kernel.h"
+#include "plan/space.h"
+
+#include <algorithm>
+#include <optional>
+
+namespace descent {
+
+namespace {
+
+template <class Operation>
+std::optional<Operation> operation_in(const Unit& unit) {
+  for (const Layer* layer : unit.layers) {
+    if (const auto* op = std::get_if<Operation>(&layer->op)) return *op;
+  }
+  return {};
+}
+
+// A linear layer is a convolution of pictures of one cell.
+Conv conv_of(const Unit& unit) {
+  if (const auto conv = operation_in<Conv>(unit)) return *conv;
+  const Linear& linear = std::get<Linear>(unit.first().op);
+  return {.out = linear.out, .kernel = {1, 1}, .bias = linear.bias};
+}
+
+template <class Element>
+class ConvKernel final : public CudaKernel {
+ public:
+  ConvKernel(const KernelRequest& request, Layout layout, const CudaContext& context)
+      : CudaKernel(context),
+        op_(conv_of(request.unit)),
+        norm_(operation_in<BatchNorm>(request.unit)),
+        trains_(trains(request)),
+        bias_is_zero_(norm_ || request.mean_is_removed),
+        forward_(forward_gather(op_, request.inputs.front().shape, request.output.shape)),
+        backward_(backward_gather(op_, request.inputs.front().shape, request.output.shape)) {
+    const Shape& output = request.output.shape;
+    shape_ = {output.elements() / output[1], static_cast<int>(output[1])};
+    if (const auto relu = operation_in<GeneralRelu>(request.unit)) activation_.emplace(*relu);
+    needs_.output = {request.output.type, layout};
+    needs_.inputs.assign(request.inputs.size(), needs_.output);
+    if (trains_) ask_for_memory(request);
+    report_work(request, layout);
+  }
+
+  void forward(const StepContext& /*context*/) override {
+    ConvEnding<Element> ending;
+    ending.bias = op_.bias ? tensor(bound_.parameters, 1) : nullptr;
+    if (trains_ && norm_) return forward_with_statistics(ending);
+    if (norm_) {
+      ending.scale = norm_parameter(bound_.parameters, 0);
+      ending.shift = norm_parameter(bound_.parameters, 1);
+      ending.mean = tensor(bound_.statistics, 0);
+      ending.variance = tensor(bound_.statistics, 1);
+      ending.eps = norm_->eps;
+    }
+    if (bound_.inputs.size() > 1) ending.residual = input<Element>(1);
+    ending.activates = activation_.has_value();
+    if (activation_) ending.activation = *activation_;
+    if (trains_ && activation_) ending.before = saved<Element>(inner_at_);
+    convolve(ending, output<Element>());
+  }
+
+  void backward(const StepContext& /*context*/) override {
+    OutputGradient<Element> gradient;
+    gradient.dy = output_gradient<Element>();
+    if (activation_) gradient.activation = *activation_;
+    if (has_inner()) gradient.z = saved<Element>(inner_at_);
+    if (norm_) {
+      const NormGradients of_norm{static_cast<double>(shape_.rows),
+                                  norm_parameter(bound_.parameters, 0),
+                                  saved<ChannelMoments>(moments_at_),
+                                  norm_parameter(bound_.parameter_gradients, 0),
+                                  norm_parameter(bound_.parameter_gradients, 1),
+                                  scratch<ChannelBackward>(back_at_)};
+      gradient.by = saved<ChannelForward>(by_at_);
+      gradient.back = of_norm.back;
+      norm_gradient_sums(context_, shape_, gradient.z, gradient.dy, gradient.by, gradient.activation, sums(),
+                         of_norm);
+    }
+    Element* const dx = input_gradient<Element>();
+    if (dx != nullptr && has_inner()) gradient.dz = scratch<Element>(dz_at_);
+    weight_gradient(
+        context_, forward_, input<Element>(), gradient,
+        {scratch<float>(partial_weights_at_), counters_.data(), tensor(bound_.parameter_gradients, 0),
+         op_.bias ? tensor(bound_.parameter_gradients, 1) : nullptr, bias_is_zero_});
+    if (dx == nullptr) return;
+    gather_product(context_, backward_, ConvEnding<Element>{},
+                   gradient.dz != nullptr ? gradient.dz : gradient.dy, tensor(bound_.parameters, 0), dx);
+  }
+
+ private:
+  // The convolution's output is not the unit's.
+  [[nodiscard]] bool has_inner() const { return norm_ || activation_; }
+
+  void ask_for_memory(const KernelRequest& request) {
+    needs_.backward_reads_inputs = true;
+    const auto channels = static_cast<std::size_t>(shape_.channels);
+    const WeightTiles tiles(forward_);
+    Space saved;
+    if (has_inner()) inner_at_ = saved.take(request.output.bytes());
+    moments_at_ = saved.take(norm_ ? channels * sizeof(ChannelMoments) : 0);
+    by_at_ = saved.take(norm_ ? channels * sizeof(ChannelForward) : 0);
+    needs_.saved_bytes = saved.bytes();
+    Space scratch;
+    partial_at_ = scratch.take(norm_ ? shape_.partial_bytes() : 0);
+    back_at_ = scratch.take(norm_ ? channels * sizeof(ChannelBackward) : 0);
+    dz_at_ = scratch.take(has_inner() && wants_gradient(request) ? request.output.bytes() : 0);
+    partial_weights_at_ = scratch.take(tiles.partial_bytes(forward_));
+    needs_.scratch_bytes = scratch.bytes();
+    counters_ = Counters(context_, std::max(shape_.counter_bytes(), tiles.counter_bytes(forward_)));
+  }
+
+  void report_work(const KernelRequest& request, Layout layout) {
+    const auto outputs = static_cast<double>(request.output.shape.elements());
+    const double products = 2.0 * outputs * forward_.in * forward_.kernel();
+    const auto weights = 4.0 * static_cast<double>(forward_.groups) * forward_.group_weights();
+    auto read = weights;
+    for (const TensorDesc& input : request.inputs) read += static_cast<double>(input.bytes());
+    const auto written = static_cast<double>(request.output.bytes());
+    std::string after = norm_ ? ", norm" : "";
+    if (request.inputs.size() > 1) after += ", sum";
+    if (activation_) after += ", activation";
+    const double passes = !trains_ || !norm_ ? 1 : 3;
+    forward_report_ = report(request, "forward" + after, layout, products, read + passes * written);
+    if (!trains_) return;
+    const bool both = wants_gradient(request);
+    backward_report_ = report(request, "backward" + after, layout, both ? 2 * products : products,
+                              (both ? 2 : 1) * (read + written) + (norm_ ? 4 : 0) * written);
+  }
+
+  void forward_with_statistics(ConvEnding<Element> ending) const {
+    const NormStatistics statistics{*norm_,
+                                    static_cast<double>(shape_.rows),
+                                    norm_parameter(bound_.parameters, 0),
+                                    norm_parameter(bound_.parameters, 1),
+                                    tensor(bound_.statistics, 0),
+                                    tensor(bound_.statistics, 1),
+                                    saved<ChannelMoments>(moments_at_),
+                                    saved<ChannelForward>(by_at_)};
+    auto* const inner = saved<Element>(inner_at_);
+    if (takes_sums(forward_)) {
+      ending.sums = sums();
+      ending.statistics = statistics;
+      convolve(ending, inner);
+    } else {
+      convolve(ending, inner);
+      norm_sums(context_, shape_, static_cast<const Element*>(inner), sums(), statistics);
+    }
+    const ReluRule activation = activation_.value_or(ReluRule(no_activation));
+    normalise(context_, shape_, static_cast<const Element*>(inner), statistics.by, activation,
+              output<Element>());
+  }
+
+  void convolve(const ConvEnding<Element>& ending, Element* to) const {
+    gather_product(context_, forward_, ending, input<Element>(), tensor(bound_.parameters, 0), to);
+  }
+
+  // Scale and shift stand behind the weights and the bias.
+  [[nodiscard]] float* norm_parameter(const std::vector<void*>& list, std::size_t number) const {
+    return tensor(list, (op_.bias ? 2 : 1) + number);
+  }
+  template <class T>
+  [[nodiscard]] T* saved(std::size_t at) const {
+    return reinterpret_cast<T*>(static_cast<std::byte*>(bound_.saved) + at);
+  }
+  template <class T>
+  [[nodiscard]] T* scratch(std::size_t at) const {
+    return reinterpret_cast<T*>(static_cast<std::byte*>(bound_.scratch) + at);
+  }
+  [[nodiscard]] PartialSums sums() const { return {scratch<ChannelSums>(partial_at_), counters_.data()}; }
+
+  Conv op_;
+  std::optional<BatchNorm> norm_;
+  std::optional<ReluRule> activation_;
+  bool trains_;
+  bool bias_is_zero_;
+  Gather forward_;
+  Gather backward_;
+  NormRows shape_;
+  std::size_t inner_at_ = 0;
+  std::size_t moments_at_ = 0;
+  std::size_t by_at_ = 0;
+  std::size_t partial_at_ = 0;
+  std::size_t back_at_ = 0;
+  std::size_t dz_at_ = 0;
+  std::size_t partial_weights_at_ = 0;
+  Counters counters_;
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_cuda_conv(const KernelRequest& request, Layout layout,
+                                       const CudaContext& context) {
+  return with_element(request.output.type, [&]<class Element>(Element /*type*/) -> std::unique_ptr<Kernel> {
+    return std::make_unique<ConvKernel<Element>>(request, layout, context);
+  });
+}
+
+std::unique_ptr<Kernel> make_cuda_linear(const KernelRequest& request, Layout layout,
+                                         const CudaContext& context) {
+  return make_cuda_conv(request, layout, context);
+}
+
+}  // namespace descent

@@ -1,0 +1,210 @@
+#include "cuda/factory.h"
+
+#include "cuda/kernels.h"
+#include "cuda/libraries.h"
+#include "cuda/load.h"
+#include "cuda/mailbox.h"
+#include "descent/error.h"
+#include "plan/claims.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace descent {
+
+namespace {
+
+template <class Operation>
+bool is_a(const Op& op) {
+  return std::holds_alternative<Operation>(op);
+}
+
+// Channels-last where there are channels and pixels, but plain where the order of elements means something.
+Layout layout_of(const KernelRequest& request) {
+  const Op& op = request.unit.first().op;
+  const bool plain =
+      is_a<Flatten>(op) || is_a<Linear>(op) || is_a<Dropout>(op) || is_a<SoftmaxCrossEntropy>(op);
+  return plain || request.inputs.front().shape.rank() != 4 ? nchw : nhwc;
+}
+
+// Descent's kernels compute a convolution with what surrounds it in few passes; the library's multiply faster
+// once there is much to multiply, or much to add up for each output. By rule: nothing is measured on a GPU yet.
+bool suits_the_library(const Conv& conv, const Shape& input, const Shape& output) {
+  constexpr std::int64_t least_channels = 8;  // of a group: fewer leave the library's tiles empty
+  constexpr double little_work = 5e8;
+  constexpr std::int64_t few_products = 600;
+  const std::int64_t channels = input[1] / conv.groups;
+  if (conv.groups > 1 && channels < least_channels) return false;
+  const std::int64_t products = channels * conv.kernel.height * conv.kernel.width;
+  return products > few_products || 2.0 * static_cast<double>(products * output.elements()) > little_work;
+}
+
+}  // namespace
+
+CudaFactory::CudaFactory(std::shared_ptr<CudaState> state, const PlanRequest& request)
+    : state_(std::move(state)),
+      precision_(request.precision),
+      result_(request.loss ? std::make_unique<CudaResult>(state_->context) : nullptr) {}
+
+CudaFactory::~CudaFactory() {
+  cudaStreamSynchronize(state_->context.stream);
+  CudaFactory::forget();
+}
+
+void CudaFactory::enter() {
+  check(cudaSetDevice(state_->context.ordinal), "cudaSetDevice");
+}
+
+void CudaFactory::run(const PlanPart& part, const StepContext& context, const std::function<void()>& work) {
+  const CudaTurn turn(*state_);
+  const StepMoment moment{context.seed, context.first_picture, context.epoch};
+  post(state_->context, state_->moment.as<StepMoment>(), moment);
+  const bool gathers = result_ != nullptr && part.kind != PlanPart::Kind::backward;
+  const auto found = std::ranges::find(recordings_, part, &Recording::part);
+  if (part.kind == PlanPart::Kind::other) {
+    work();
+  } else if (found == recordings_.end()) {
+    work();
+    recordings_.push_back({part, nullptr});
+  } else {
+    if (found->graph == nullptr) record(*found, work);
+    check(cudaGraphLaunch(found->graph, state_->context.stream), "cudaGraphLaunch");
+    if (gathers) result_->expect();
+  }
+}
+
+void CudaFactory::record(Recording& recording, const std::function<void()>& work) {
+  cudaStream_t const stream = state_->context.stream;
+  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+  cudaGraph_t graph = nullptr;
+  recording_ = true;
+  try {
+    work();
+    recording_ = false;
+  } catch (...) {
+    recording_ = false;
+    cudaStreamEndCapture(stream, &graph);
+    if (graph != nullptr) cudaGraphDestroy(graph);
+    throw;
+  }
+  check(cudaStreamEndCapture(stream, &graph), "cudaStreamEndCapture");
+  const cudaError_t status = cudaGraphInstantiate(&recording.graph, graph, 0);
+  cudaGraphDestroy(graph);
+  check(status, "cudaGraphInstantiate");
+}
+
+void CudaFactory::forget_if(const std::function<bool(const Recording&)>& is_void) {
+  for (Recording& recording : recordings_) {
+    if (is_void(recording) && recording.graph != nullptr) cudaGraphExecDestroy(recording.graph);
+  }
+  std::erase_if(recordings_, is_void);
+}
+
+void CudaFactory::forget() {
+  forget_if([](const Recording&) { return true; });
+}
+
+std::size_t CudaFactory::claim(std::span<const Layer* const> run, const PlanRequest& request) const {
+  const std::size_t claimed = claimed_layers(run, request);
+  const auto* const conv = std::get_if<Conv>(&run.front()->op);
+  if (request.mode != Mode::train || conv == nullptr || claimed != 2 || !is_a<GeneralRelu>(run[1]->op))
+    return claimed;
+  // An activation wants the sums before it kept: descent's kernels do that, the library's do not.
+  const bool library = state_->library_kernels && state_->libraries != nullptr;
+  const Shape input = run.front()->input.with_batch(request.batch);
+  const Shape output = run.front()->output.with_batch(request.batch);
+  return library && (!state_->own_kernels || suits_the_library(*conv, input, output)) ? 1 : claimed;
+}
+
+void CudaFactory::consider(std::span<const KernelRequest> /*requests*/) {}
+
+std::unique_ptr<Kernel> CudaFactory::prepare(const KernelRequest& asked) {
+  const CudaTurn turn(*state_);
+  const Layout layout = layout_of(asked);
+  KernelRequest request = asked;
+  if (!is_a<SoftmaxCrossEntropy>(asked.unit.first().op)) {
+    for (TensorDesc& input : request.inputs) input = input.in({precision_, layout});
+    request.output = request.output.in({precision_, layout});
+  }
+  const CudaContext& context = state_->context;
+  CudaLibraries* const libraries = state_->library_kernels ? state_->libraries.get() : nullptr;
+  return std::visit(
+      Overloaded{
+          [&](const Conv& conv) {
+            std::unique_ptr<Kernel> kernel;
+            const bool wanted = !state_->own_kernels ||
+                                suits_the_library(conv, request.inputs.front().shape, request.output.shape);
+            if (libraries != nullptr && wanted) kernel = libraries->make_conv(request, layout, context);
+            return kernel ? std::move(kernel) : make_cuda_conv(request, layout, context);
+          },
+          [&](const Linear&) {
+            std::unique_ptr<Kernel> kernel;
+            if (libraries != nullptr) kernel = libraries->make_linear(request, layout, context);
+            return kernel ? std::move(kernel) : make_cuda_linear(request, layout, context);
+          },
+          [&](const BatchNorm&) { return make_cuda_batch_norm(request, layout, context); },
+          [&](const GeneralRelu&) { return make_cuda_general_relu(request, layout, context); },
+          [&](const AvgPool&) { return make_cuda_avg_pool(request, layout, context); },
+          [&](const MaxPool&) { return make_cuda_max_pool(request, layout, context); },
+          [&](const GlobalAvgPool&) { return make_cuda_global_avg_pool(request, layout, context); },
+          [&](const Add&) {
+            return request.unit.layers.size() > 1 ? make_cuda_add_relu(request, layout, context)
+                                                  : make_cuda_add(request, layout, context);
+          },
+          [&](const Flatten&) { return make_cuda_flatten(request, nchw, context); },
+          [&](const Dropout&) { return make_cuda_dropout(request, layout, context); },
+          [&](const SoftmaxCrossEntropy&) { return make_cuda_softmax_cross_entropy(request, layout, context); },
+      },
+      request.unit.first().op);
+}
+
+// Neither order matters where there is one channel or one pixel.
+bool CudaFactory::same_bytes(const TensorDesc& desc, Format other) const {
+  if (desc.type != other.type) return false;
+  const Shape& shape = desc.shape;
+  return desc.layout == other.layout || shape.rank() != 4 || shape[1] == 1 || shape[2] * shape[3] == 1;
+}
+
+std::unique_ptr<Kernel> CudaFactory::prepare_reorder(const TensorDesc& from, Format to, bool gradient) {
+  return make_cuda_reorder(from, to, gradient, state_->context);
+}
+
+std::unique_ptr<Kernel> CudaFactory::prepare_gradient_sum(const TensorDesc& desc, std::size_t branches) {
+  return make_cuda_gradient_sum(desc, branches, state_->context);
+}
+
+bool CudaFactory::loads_into(const TensorDesc& /*input*/) const {
+  return true;
+}
+
+void CudaFactory::load(const PictureSource& source, std::span<const std::uint32_t> indices, const Tensor& input,
+                       const Tensor* targets) {
+  const CudaTurn turn(*state_);
+  load_pictures_cuda(*state_, source, indices, input, targets);
+}
+
+// While a part is recorded nothing runs: run() expects a result of each launch.
+void CudaFactory::gather_result(const Tensor& loss_rows) {
+  result_->gather(static_cast<const float*>(loss_rows.data), loss_rows.desc.shape[0]);
+  if (!recording_) result_->expect();
+}
+
+std::optional<StepResult> CudaFactory::gathered_result() {
+  if (result_ == nullptr || !result_->is_expected()) return std::nullopt;
+  return result_->result();
+}
+
+void CudaFactory::prepare_update(ParameterStore& store, OptimizerState& state, const UpdateRequest& request) {
+  const CudaTurn turn(*state_);
+  const CudaUpdateKey key = state_->update->prepare(store, state, request);
+  if (key != update_) {
+    forget_if([](const Recording& recording) { return recording.part.kind == PlanPart::Kind::step; });
+  }
+  update_ = key;
+}
+
+void CudaFactory::enqueue_update() {
+  state_->update->enqueue(result_->loss_sum());
+}
+
+}  // namespace descent

@@ -1,0 +1,61 @@
+// The CUDA device's side of assemble(): which kernel computes which unit, in which order and type of numbers; and
+// the recordings of a plan's parts.
+#pragma once
+
+#include "cuda/result.h"
+#include "cuda/state.h"
+#include "plan/kernel.h"
+
+#include <memory>
+#include <vector>
+
+namespace descent {
+
+class CudaFactory final : public KernelFactory {
+ public:
+  CudaFactory(std::shared_ptr<CudaState> state, const PlanRequest& request);
+  CudaFactory(const CudaFactory&) = delete;
+  CudaFactory& operator=(const CudaFactory&) = delete;
+  ~CudaFactory() override;
+
+  void enter() override;
+  // The first time as asked for, the second time recorded, from then on played back.
+  void run(const PlanPart& part, const StepContext& context, const std::function<void()>& work) override;
+  void forget() override;
+  [[nodiscard]] std::size_t claim(std::span<const Layer* const> run, const PlanRequest& request) const override;
+  void consider(std::span<const KernelRequest> requests) override;
+  [[nodiscard]] std::unique_ptr<Kernel> prepare(const KernelRequest& request) override;
+  [[nodiscard]] DType port_type() const override { return DType::f32; }
+  [[nodiscard]] bool same_bytes(const TensorDesc& desc, Format other) const override;
+  [[nodiscard]] std::unique_ptr<Kernel> prepare_reorder(const TensorDesc& from, Format to, bool gradient) override;
+  [[nodiscard]] std::unique_ptr<Kernel> prepare_gradient_sum(const TensorDesc& desc,
+                                                             std::size_t branches) override;
+  [[nodiscard]] bool loads_into(const TensorDesc& input) const override;
+  void load(const PictureSource& source, std::span<const std::uint32_t> indices, const Tensor& input,
+            const Tensor* targets) override;
+
+  void gather_result(const Tensor& loss_rows) override;
+  [[nodiscard]] std::optional<StepResult> gathered_result() override;
+  [[nodiscard]] bool joins_update() const override { return true; }
+  void prepare_update(ParameterStore& store, OptimizerState& state, const UpdateRequest& request) override;
+  void enqueue_update() override;
+
+ private:
+  // A part that has run at least once.
+  struct Recording {
+    PlanPart part;
+    cudaGraphExec_t graph = nullptr;  // null: run once, not recorded yet
+  };
+
+  void record(Recording& recording, const std::function<void()>& work);
+  void forget_if(const std::function<bool(const Recording&)>& is_void);
+
+  std::shared_ptr<CudaState> state_;
+  DType precision_;
+  std::unique_ptr<CudaResult> result_;  // null without a loss
+  std::vector<Recording> recordings_;
+  bool recording_ = false;
+  CudaUpdateKey update_;
+};
+
+}  // namespace descent

@@ -1,0 +1,32 @@
+// NVIDIA's libraries as makers of kernels: cuDNN for convolutions, cuBLASLt for matrix products. No other file
+// of this folder includes their headers. Where they are not built in, libraries_absent.cpp takes their place.
+#pragma once
+
+#include "cuda/context.h"
+#include "plan/kernel.h"
+
+#include <memory>
+#include <vector>
+
+namespace descent {
+
+class CudaLibraries {
+ public:
+  virtual ~CudaLibraries() = default;
+  CudaLibraries() = default;
+  CudaLibraries(const CudaLibraries&) = delete;
+  CudaLibraries& operator=(const CudaLibraries&) = delete;
+
+  // {"cuDNN", "9.2.0"}, {"cuBLASLt", "13.0"}
+  [[nodiscard]] virtual std::vector<DeviceFact> facts() const = 0;
+  // Null where the library has no kernel for the unit in this layout. Units as make_cuda_conv gets them.
+  [[nodiscard]] virtual std::unique_ptr<Kernel> make_conv(const KernelRequest& request, Layout layout,
+                                                          const CudaContext& context) = 0;
+  [[nodiscard]] virtual std::unique_ptr<Kernel> make_linear(const KernelRequest& request, Layout layout,
+                                                            const CudaContext& context) = 0;
+};
+
+// Null where the libraries are not built in. Throws Error, in one sentence, if one of them cannot be loaded.
+[[nodiscard]] std::unique_ptr<CudaLibraries> open_cuda_libraries(const CudaContext& context);
+
+}  // namespace descent

@@ -1,0 +1,302 @@
+// Convolutions through cuDNN's graphs, channels last on both sides. Bound: arithmetic, 2·N·O·H·W·I/g·Kh·Kw
+// operations a direction.
+//
+// Parameters stay f32 in O×I×H×W. Training brings them into the library's order and type before every forward;
+// for answers that happens once, with batch normalisation folded in. In training a normalisation behind the
+// convolution and its activation are our own passes over what the graph wrote.
+
+#include "cuda/layouts.h"
+#include "cuda/library/conv_graph.h"
+#include "cuda/library/handles.h"
+#include "cuda/library/kernels.h"
+#include "cuda/library_steps.h"
+#include "cuda/memory.h"
+#include "cuda/trained_norm.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <variant>
+
+namespace descent {
+
+namespace {
+
+using Direction = ConvGraph::Direction;
+
+// conv [norm] [add] [activation]
+struct ConvUnit {
+  Conv conv;
+  std::optional<BatchNorm> norm;
+  bool adds = false;
+  std::optional<GeneralRelu> activation;
+
+  // Nothing if the unit holds anything else.
+  [[nodiscard]] static std::optional<ConvUnit> of(const Unit& unit) {
+    ConvUnit found{std::get<Conv>(unit.first().op), {}, false, {}};
+    for (std::size_t i = 1; i < unit.layers.size(); ++i) {
+      const Op& op = unit.layers[i]->op;
+      const bool nothing_yet = !found.adds && !found.activation;
+      if (const auto* const norm = std::get_if<BatchNorm>(&op); norm && nothing_yet && !found.norm) {
+        found.norm = *norm;
+      } else if (std::holds_alternative<Add>(op) && nothing_yet) {
+        found.adds = true;
+      } else if (const auto* const relu = std::get_if<GeneralRelu>(&op); relu && !found.activation) {
+        found.activation = *relu;
+      } else {
+        return std::nullopt;
+      }
+    }
+    return found;
+  }
+};
+
+// The forward graph, and what is left to do behind it.
+struct Forward {
+  ConvGraph graph;
+  bool shifts = false;  // are to be added by a pass of our own
+  bool add = false;
+  std::optional<GeneralRelu> activation;
+};
+
+// With as much of the ending within the graph as cuDNN can do there.
+std::optional<Forward> make_forward(const LibraryHandles& handles, const CudaContext& context,
+                                    const ConvGraph::Problem& plain, bool shifts, bool adds,
+                                    const std::optional<GeneralRelu>& activation) {
+  ConvGraph::Problem whole = plain;
+  whole.bias = shifts;
+  whole.add = adds;
+  const bool simple = activation && activation->sub == 0 && !activation->maxv;
+  if (simple) whole.leak = static_cast<float>(activation->leak);
+  if (shifts || adds || simple) {
+    if (auto graph = ConvGraph::make(handles, context, Direction::forward, whole)) {
+      const auto left = simple ? std::nullopt : activation;
+      return Forward{std::move(*graph), false, false, left};
+    }
+  }
+  auto graph = ConvGraph::make(handles, context, Direction::forward, plain);
+  if (!graph) return std::nullopt;
+  return Forward{std::move(*graph), shifts, adds, activation};
+}
+
+class ConvLibraryKernel final : public Kernel {
+ public:
+  ConvLibraryKernel(const KernelRequest& request, const ConvUnit& unit, const ConvGraph::Problem& problem,
+                    const CudaContext& context, const LibraryHandles& handles, Forward forward)
+      : context_(context),
+        handles_(handles),
+        unit_(unit),
+        problem_(problem),
+        trains_(request.plan.mode == Mode::train),
+        bias_is_zero_(unit.norm || request.mean_is_removed),
+        order_{static_cast<int>(unit.conv.out), static_cast<int>(problem.source[1] / unit.conv.groups),
+               static_cast<int>(unit.conv.kernel.height * unit.conv.kernel.width)},
+        forward_(std::move(forward)) {
+    needs_.output = {problem.type, nhwc};
+    needs_.inputs.assign(request.inputs.size(), needs_.output);
+    needs_.scratch_bytes = forward_.graph.workspace_bytes();
+    if (derives()) weights_space_ = DeviceBytes(weight_bytes(problem.type));
+    if (folds()) shifts_space_ = DeviceBytes(static_cast<std::size_t>(order_.out) * sizeof(float));
+  }
+
+  void train(const KernelRequest& request, ConvGraph backward_weights, std::optional<ConvGraph> backward_data) {
+    needs_.backward_reads_inputs = true;
+    backward_weights_ = std::move(backward_weights);
+    backward_data_ = std::move(backward_data);
+    Space saved;
+    Space scratch;
+    if (unit_.norm) {
+      norm_ = make_trained_norm(context_, *unit_.norm, unit_.activation, request.output.in(needs_.output), saved,
+                                scratch);
+    }
+    gradient_at_ = scratch.take(restores() ? weight_bytes(problem_.weight_gradient) : 0);
+    std::size_t workspace = std::max(forward_.graph.workspace_bytes(), backward_weights_->workspace_bytes());
+    if (backward_data_) workspace = std::max(workspace, backward_data_->workspace_bytes());
+    if (unit_.conv.bias && !bias_is_zero_) workspace = std::max(workspace, channel_total_bytes(rows(), order_.out));
+    workspace_at_ = scratch.take(workspace);
+    needs_.saved_bytes = saved.bytes();
+    needs_.scratch_bytes = scratch.bytes();
+  }
+
+  [[nodiscard]] const KernelNeeds& needs() const override { return needs_; }
+
+  void bind(const Binding& binding) override {
+    bound_ = binding;
+    void* const weights = derives() ? weights_space_.as() : binding.parameters[0];
+    void* written = binding.output;
+    void* read = binding.output_gradient;
+    if (norm_) {
+      norm_->bind(binding, unit_.conv.bias ? 2 : 1);
+      written = norm_->inner();
+      read = norm_->inner_gradient();
+    }
+    forward_.graph.bind({.source = binding.inputs[0],
+                         .destination = written,
+                         .weights = weights,
+                         .bias = shifts(),
+                         .add = unit_.adds ? binding.inputs[1] : nullptr},
+                        scratch(workspace_at_));
+    if (!backward_weights_) return;
+    backward_weights_->bind({.source = binding.inputs[0],
+                             .destination = read,
+                             .weights = restores() ? scratch(gradient_at_) : binding.parameter_gradients[0]},
+                            scratch(workspace_at_));
+    if (!backward_data_) return;
+    backward_data_->bind({.source = binding.input_gradients[0], .destination = read, .weights = weights},
+                         scratch(workspace_at_));
+  }
+
+  void refresh() override {
+    if (!trains_ && derives()) derive();
+  }
+
+  void forward(const StepContext& /*context*/) override {
+    if (trains_ && derives()) derive();
+    forward_.graph.run(handles_);
+    RowEnding ending;
+    if (forward_.shifts) ending.shifts = shifts();
+    if (forward_.add) ending.add = bound_.inputs[1];
+    if (forward_.activation) ending.activation = ReluRule(*forward_.activation);
+    if (forward_.shifts || forward_.add || forward_.activation) {
+      end_rows(context_, problem_.type, rows(), order_.out, ending, norm_ ? norm_->inner() : bound_.output);
+    }
+    if (norm_) norm_->forward();
+  }
+
+  void backward(const StepContext& /*context*/) override {
+    if (norm_) norm_->backward();
+    backward_weights_->run(handles_);
+    if (restores()) {
+      restore_gradient(context_, order_, problem_.weight_gradient, scratch(gradient_at_), gradient(0));
+    }
+    if (backward_data_) backward_data_->run(handles_);
+    if (!unit_.conv.bias) return;
+    if (bias_is_zero_) {
+      clear(context_, gradient(1), order_.out);
+    } else {
+      channel_totals(context_, problem_.type, bound_.output_gradient, rows(), order_.out, gradient(1),
+                     scratch(workspace_at_));
+    }
+  }
+
+  [[nodiscard]] OperationReport report_forward() const override {
+    return report("conv forward", forward_.graph.engine(), 1);
+  }
+  [[nodiscard]] OperationReport report_backward() const override {
+    if (!backward_data_) return report("conv backward weights", backward_weights_->engine(), 1);
+    return report("conv backward weights, data", backward_weights_->engine() + ", " + backward_data_->engine(), 2);
+  }
+
+ private:
+  [[nodiscard]] std::int64_t rows() const { return problem_.destination.elements() / order_.out; }
+  [[nodiscard]] std::size_t weight_bytes(DType type) const {
+    return static_cast<std::size_t>(order_.elements()) * size_of(type);
+  }
+  // Answers take normalisation into weights and shifts.
+  [[nodiscard]] bool folds() const { return !trains_ && unit_.norm; }
+  // f32 of one tap lie in memory as the library wants them.
+  [[nodiscard]] bool derives() const { return folds() || problem_.type != DType::f32 || order_.taps != 1; }
+  [[nodiscard]] bool restores() const { return problem_.weight_gradient != DType::f32 || order_.taps != 1; }
+  [[nodiscard]] float* shifts() const {
+    if (folds()) return shifts_space_.as<float>();
+    return unit_.conv.bias ? static_cast<float*>(bound_.parameters[1]) : nullptr;
+  }
+  [[nodiscard]] void* scratch(std::size_t at) const {
+    return bound_.scratch == nullptr ? nullptr : static_cast<std::byte*>(bound_.scratch) + at;
+  }
+  [[nodiscard]] float* gradient(std::size_t i) const { return static_cast<float*>(bound_.parameter_gradients[i]); }
+
+  void derive() const {
+    const auto number = [](const std::vector<void*>& list, std::size_t at) {
+      return static_cast<const float*>(list[at]);
+    };
+    ChannelParameters parameters;
+    if (folds()) {
+      std::size_t next = 1;  // behind the weights
+      if (unit_.conv.bias) parameters.bias = number(bound_.parameters, next++);
+      parameters.scale = number(bound_.parameters, next);
+      parameters.shift = number(bound_.parameters, next + 1);
+      parameters.mean = number(bound_.statistics, 0);
+      parameters.variance = number(bound_.statistics, 1);
+      parameters.eps = unit_.norm->eps;
+    }
+    derive_weights(context_, order_, number(bound_.parameters, 0), parameters, problem_.type, weights_space_.as(),
+                   shifts_space_.as<float>());
+  }
+
+  [[nodiscard]] OperationReport report(std::string operation, std::string implementation, int directions) const {
+    OperationReport report;
+    report.operation = std::move(operation);
+    if (unit_.norm) report.operation += ", norm";
+    if (unit_.adds) report.operation += ", sum";
+    if (unit_.activation) report.operation += ", activation";
+    report.implementation = "cudnn: " + std::move(implementation);
+    report.layout = cuda_format_name({problem_.type, nhwc});
+    report.flops = 2.0 * directions * static_cast<double>(problem_.destination.elements()) * order_.in * order_.taps;
+    const std::int64_t elements = problem_.source.elements() + problem_.destination.elements();
+    report.bytes = directions * (static_cast<double>(elements) * static_cast<double>(size_of(problem_.type)) +
+                                 static_cast<double>(order_.elements()) * sizeof(float));
+    return report;
+  }
+
+  CudaContext context_;
+  const LibraryHandles& handles_;
+  ConvUnit unit_;
+  ConvGraph::Problem problem_;
+  bool trains_;
+  bool bias_is_zero_;
+  WeightOrder order_;
+  KernelNeeds needs_;
+  Binding bound_;
+  Forward forward_;
+  std::unique_ptr<TrainedNorm> norm_;  // in training
+  std::optional<ConvGraph> backward_weights_;
+  std::optional<ConvGraph> backward_data_;
+  std::size_t gradient_at_ = 0;  // of the weights, in the library's order
+  std::size_t workspace_at_ = 0;
+  DeviceBytes weights_space_;
+  DeviceBytes shifts_space_;
+};
+
+// The weight gradient in f32, or in the activations' type if cuDNN has it in that alone.
+std::optional<ConvGraph> make_backward_weights(const LibraryHandles& handles, const CudaContext& context,
+                                               ConvGraph::Problem& problem) {
+  auto found = ConvGraph::make(handles, context, Direction::backward_weights, problem);
+  if (found || problem.type == DType::f32) return found;
+  problem.weight_gradient = problem.type;
+  return ConvGraph::make(handles, context, Direction::backward_weights, problem);
+}
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_conv_library(const KernelRequest& request, const CudaContext& context,
+                                          const LibraryHandles& handles) {
+  const auto unit = ConvUnit::of(request.unit);
+  const bool trains = request.plan.mode == Mode::train;
+  // In training an activation wants the sum before it kept: only normalisation's passes do that.
+  if (!unit || (trains && (unit->adds || (unit->activation && !unit->norm)))) return nullptr;
+  ConvGraph::Problem problem;
+  problem.op = unit->conv;
+  problem.source = request.inputs.front().shape;
+  problem.destination = request.output.shape;
+  problem.type = request.output.type;
+  auto forward = trains ? make_forward(handles, context, problem, unit->conv.bias, false, std::nullopt)
+                        : make_forward(handles, context, problem, unit->conv.bias || unit->norm, unit->adds,
+                                       unit->activation);
+  if (!forward) return nullptr;
+  std::optional<ConvGraph> weights;
+  std::optional<ConvGraph> data;
+  if (trains) {
+    weights = make_backward_weights(handles, context, problem);
+    if (!weights) return nullptr;
+    if (request.input_gradients.front()) {
+      data = ConvGraph::make(handles, context, Direction::backward_data, problem);
+      if (!data) return nullptr;
+    }
+  }
+  auto kernel = std::make_unique<ConvLibraryKernel>(request, *unit, problem, context, handles, std::move(*forward));
+  if (trains) kernel->train(request, std::move(*weights), std::move(data));
+  return kernel;
+}
+
+}  // namespace descent

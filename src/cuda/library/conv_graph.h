@@ -1,0 +1,67 @@
+// One direction of a convolution as a graph of cuDNN's, channels last, compiled for one shape. cudnn_frontend's
+// headers take most of a minute to compile, so they are seen by conv_graph.cpp alone.
+#pragma once
+
+#include "cuda/context.h"
+#include "descent/ops.h"
+#include "descent/tensor.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace descent {
+
+class LibraryHandles;
+
+class ConvGraph {
+ public:
+  enum class Direction : std::uint8_t { forward, backward_data, backward_weights };
+
+  struct Problem {
+    Conv op;
+    Shape source;       // N×C×H×W
+    Shape destination;  // N×O×H×W
+    DType type = DType::f32;          // of source, destination, their gradients and the weights
+    DType weight_gradient = DType::f32;
+    // Forward alone: what follows the product within the same pass.
+    bool bias = false;  // f32, one a channel
+    bool add = false;   // a tensor like the destination
+    std::optional<float> leak{};  // x where x > 0, else leak·x
+  };
+
+  // Where they are in device memory. Weights O×H×W×I; `source` and `destination` are gradients in the directions
+  // that write or read those.
+  struct Operands {
+    void* source = nullptr;
+    void* destination = nullptr;
+    void* weights = nullptr;
+    void* bias = nullptr;
+    void* add = nullptr;
+  };
+
+  // Nothing if cuDNN has no engine that is deterministic and, unless context.tf32, multiplies f32 as f32.
+  [[nodiscard]] static std::optional<ConvGraph> make(const LibraryHandles& handles, const CudaContext& context,
+                                                     Direction direction, const Problem& problem);
+
+  ConvGraph(ConvGraph&& other) noexcept;
+  ConvGraph& operator=(ConvGraph&& other) noexcept;
+  ConvGraph(const ConvGraph&) = delete;
+  ConvGraph& operator=(const ConvGraph&) = delete;
+  ~ConvGraph();
+
+  [[nodiscard]] std::size_t workspace_bytes() const;
+  [[nodiscard]] const std::string& engine() const;  // as cuDNN names it
+
+  void bind(const Operands& operands, void* workspace);
+  void run(const LibraryHandles& handles);
+
+ private:
+  struct Parts;
+  explicit ConvGraph(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace descent

@@ -1,0 +1,33 @@
+// The sums of a batch's losses, written where the host sees them while the device goes on.
+#pragma once
+
+#include "cuda/context.h"
+#include "cuda/memory.h"
+#include "descent/device.h"
+
+#include <cstdint>
+
+namespace descent {
+
+class CudaResult {
+ public:
+  explicit CudaResult(const CudaContext& context);
+
+  // Within a recorded part: adds up rows of loss and rightness.
+  void gather(const float* loss_rows, std::int64_t rows);
+  // A gathering has been started, recorded or not; result() waits for the last one.
+  void expect() { ++expected_; }
+  [[nodiscard]] bool is_expected() const { return expected_ > 0; }
+  [[nodiscard]] StepResult result() const;
+
+  // Device memory: the last sum of losses.
+  [[nodiscard]] const double* loss_sum() const { return sums_.as<double>(); }
+
+ private:
+  CudaContext context_;
+  DeviceBytes sums_;
+  PinnedBytes letter_;
+  std::uint64_t expected_ = 0;
+};
+
+}  // namespace descent

@@ -1,0 +1,13 @@
+// Counterpart of src/cuda/intrinsics.h on the host.
+#pragma once
+
+#include <cuda_runtime.h>
+
+namespace descent {
+
+template <class T>
+T* dynamic_shared() {
+  return static_cast<T*>(cuda_host::dynamic_shared());
+}
+
+}  // namespace descent
