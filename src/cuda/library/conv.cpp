@@ -7,7 +7,6 @@
 
 #include "cuda/layouts.h"
 #include "cuda/library/conv_graph.h"
-#include "cuda/library/handles.h"
 #include "cuda/library/kernels.h"
 #include "cuda/library_steps.h"
 #include "cuda/memory.h"
