@@ -1,5 +1,5 @@
-// One block adds up the rows in a fixed order and writes to memory of the host; a number that counts up says that
-// it has. Bound: the way to the host, about a microsecond.
+// One block adds up the rows in a fixed order and writes to memory of the host; a number that counts up says
+// that it has. Bound: the way to the host, about a microsecond.
 #include "cuda/launch.h"
 #include "cuda/result.h"
 #include "cuda/sums.h"
