@@ -5,8 +5,12 @@
 #include "library_double.h"
 #include "plan/element.h"
 
+#include <cstdint>
+#include <memory>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace descent {
 
