@@ -101,13 +101,13 @@ __global__ void move(const RangeStep<Step>* ranges, int count, std::int64_t chun
     const RangeStep<Step> range = range_of(ranges, count, number);
     for_chunk(range.place, number, [&](std::int64_t i) {
       std::array<float, slots> now{};
-      for (std::size_t slot = 0; slot < slots; ++slot)
-        now[slot] = state[static_cast<std::int64_t>(slot) * stride + i];
+      for (std::int64_t slot = 0; slot < static_cast<std::int64_t>(slots); ++slot)  // signed: there may be none
+        now[static_cast<std::size_t>(slot)] = state[slot * stride + i];
       const float value = values[i];
       const float step = range.step(gradients[i] * factor + range.l2 * value, now);
       values[i] = value - (range.decay * value + step);
-      for (std::size_t slot = 0; slot < slots; ++slot)
-        state[static_cast<std::int64_t>(slot) * stride + i] = now[slot];
+      for (std::int64_t slot = 0; slot < static_cast<std::int64_t>(slots); ++slot)
+        state[slot * stride + i] = now[static_cast<std::size_t>(slot)];
     });
   }
 }
