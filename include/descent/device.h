@@ -216,7 +216,9 @@ class Device {
 
   // Keeps these pictures and labels in the device's own memory, so that load() need not carry them there; null
   // if there is not enough of it, or nothing to gain. They must not outlive the device.
-  [[nodiscard]] virtual std::unique_ptr<PlacedPictures> place(const PictureSource& /*source*/) { return nullptr; }
+  [[nodiscard]] virtual std::unique_ptr<PlacedPictures> place(const PictureSource& /*source*/) {
+    return nullptr;
+  }
 
   // One fused pass over the flat buffers; counts state.step up first and marks the store changed.
   virtual void update(ParameterStore& store, OptimizerState& state, const UpdateRequest& request) = 0;
@@ -247,8 +249,8 @@ struct DeviceOptions {
   std::function<void(const std::string&)> warn{};
 };
 
-// "cpu", "cuda", "cuda:1" (the second GPU). Throws Error with the nearest name, or one sentence on what the device
-// lacks.
+// "cpu", "cuda", "cuda:1" (the second GPU). Throws Error with the nearest name, or one sentence on what the
+// device lacks.
 [[nodiscard]] std::unique_ptr<Device> make_device(std::string_view name, const DeviceOptions& options);
 // Kinds of devices that this build knows, whether this machine has one or not.
 [[nodiscard]] std::vector<std::string> device_names();

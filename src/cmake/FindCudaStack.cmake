@@ -62,10 +62,10 @@ find_path(
   HINTS ${_roots} ${CMAKE_PREFIX_PATH} ${_toolkit_roots}
   PATHS ${_python_roots}
   PATH_SUFFIXES include)
-# The package for Python has the versioned name alone.
+# The package for Python has the versioned name alone; library and header are to come from one folder.
 find_library(
   CudaStack_CUDNN_LIBRARY
-  NAMES cudnn libcudnn.so.9
+  NAMES cudnn libcudnn.so.9 NAMES_PER_DIR
   HINTS ${_roots} ${CMAKE_PREFIX_PATH} ${_toolkit_roots}
   PATHS ${_python_roots}
   PATH_SUFFIXES lib lib64 lib/x64)
@@ -87,16 +87,16 @@ endif()
 if(CudaStack_CUDNN_INCLUDE_DIR AND CudaStack_CUDNN_LIBRARY AND _cudnn_version MATCHES "^9\\.")
   set(CudaStack_CUDNN_VERSION ${_cudnn_version})
 elseif(CudaStack_CUDNN_INCLUDE_DIR AND CudaStack_CUDNN_LIBRARY)
-  list(APPEND CudaStack_MISSING "cuDNN 9 (here is ${_cudnn_version}; -DCUDNN_ROOT=FOLDER names another)")
+  list(APPEND CudaStack_MISSING "cuDNN 9 (here is ${_cudnn_version}, -DCUDNN_ROOT=FOLDER names another)")
 else()
   list(APPEND CudaStack_MISSING
-       "cuDNN 9 (cudnn.h and libcudnn.so.9; -DCUDNN_ROOT=FOLDER names their folder, pip install nvidia-cudnn-cu${CUDAToolkit_VERSION_MAJOR} brings them)")
+       "cuDNN 9 (cudnn.h and libcudnn.so.9: -DCUDNN_ROOT=FOLDER names their folder, pip install nvidia-cudnn-cu${CUDAToolkit_VERSION_MAJOR} brings them)")
   string(REPLACE "cudnn-cu brings" "cudnn-cu13 brings" CudaStack_MISSING "${CudaStack_MISSING}")
 endif()
 
 find_library(
   CudaStack_CUBLAS_LT_LIBRARY
-  NAMES cublasLt libcublasLt.so.${CUDAToolkit_VERSION_MAJOR}
+  NAMES cublasLt libcublasLt.so.${CUDAToolkit_VERSION_MAJOR} NAMES_PER_DIR
   HINTS ${_toolkit_roots}
   PATHS ${_python_roots}
   PATH_SUFFIXES lib lib64 lib/x64 targets/x86_64-linux/lib)

@@ -37,8 +37,9 @@ void find_gpu(int ordinal) {
     throw Error("there is no CUDA device on this machine, or CUDA_VISIBLE_DEVICES hides it");
   }
   if (status == cudaErrorInsufficientDriver) {
-    throw Error(fmt::format("the NVIDIA driver is too old: it knows CUDA {}, and descent was built with CUDA {}",
-                            version_text(driver), version_text(CUDART_VERSION)));
+    throw Error(
+        fmt::format("the NVIDIA driver is too old: it knows CUDA {}, and descent was built with CUDA {}",
+                    version_text(driver), version_text(CUDART_VERSION)));
   }
   check(status, "cudaGetDeviceCount");
   if (ordinal >= count) {
@@ -90,9 +91,9 @@ std::vector<DeviceFact> CudaDevice::facts() const {
   std::size_t total = 0;
   check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
   constexpr double gibibyte = 1U << 30U;
-  std::vector<DeviceFact> facts{{"memory", fmt::format("{:.1f} GiB, of which {:.1f} are free",
-                                                       static_cast<double>(total) / gibibyte,
-                                                       static_cast<double>(free) / gibibyte)}};
+  std::vector<DeviceFact> facts{
+      {"memory", fmt::format("{:.1f} GiB, of which {:.1f} are free", static_cast<double>(total) / gibibyte,
+                             static_cast<double>(free) / gibibyte)}};
   if (state_->libraries) {
     for (DeviceFact& fact : state_->libraries->facts()) facts.push_back(std::move(fact));
   } else {
@@ -120,7 +121,8 @@ void CudaDevice::upload(void* to, DType type, std::span<const float> from) {
   if (type != DType::f32 && type != DType::bf16) refuse(type);
   const CudaTurn turn(*state_);
   const auto send = [&](const void* source, std::size_t bytes) {
-    check(cudaMemcpyAsync(to, source, bytes, cudaMemcpyHostToDevice, state_->context.stream), "cudaMemcpyAsync");
+    check(cudaMemcpyAsync(to, source, bytes, cudaMemcpyHostToDevice, state_->context.stream),
+          "cudaMemcpyAsync");
     wait();
   };
   if (from.empty()) return;
@@ -134,7 +136,8 @@ void CudaDevice::download(std::span<float> to, const void* from, DType type) {
   if (type != DType::f32 && type != DType::bf16) refuse(type);
   const CudaTurn turn(*state_);
   const auto fetch = [&](void* place, std::size_t bytes) {
-    check(cudaMemcpyAsync(place, from, bytes, cudaMemcpyDeviceToHost, state_->context.stream), "cudaMemcpyAsync");
+    check(cudaMemcpyAsync(place, from, bytes, cudaMemcpyDeviceToHost, state_->context.stream),
+          "cudaMemcpyAsync");
     wait();
   };
   if (to.empty()) return;

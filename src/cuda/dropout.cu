@@ -19,9 +19,8 @@ __global__ void draw(Draws draws, const StepMoment* moment, std::uint8_t* kept) 
   const RandomKey key = dropout_key(moment->seed, moment->epoch, draws.layer);
   for (const std::int64_t i : grid_stride(draws.count)) {
     const std::uint64_t picture = moment->first_picture + static_cast<std::uint64_t>(i / draws.per_picture);
-    const std::uint64_t position =
-        dropout_position(picture, static_cast<std::uint64_t>(draws.per_picture),
-                         static_cast<std::uint64_t>(i % draws.per_picture));
+    const std::uint64_t position = dropout_position(picture, static_cast<std::uint64_t>(draws.per_picture),
+                                                    static_cast<std::uint64_t>(i % draws.per_picture));
     kept[i] = keeps(key, position, draws.chance) ? 1 : 0;
   }
 }

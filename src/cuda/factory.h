@@ -1,5 +1,5 @@
-// The CUDA device's side of assemble(): which kernel computes which unit, in which order and type of numbers; and
-// the recordings of a plan's parts.
+// The CUDA device's side of assemble(): which kernel computes which unit, in which order and type of numbers;
+// and the recordings of a plan's parts.
 #pragma once
 
 #include "cuda/result.h"
@@ -27,7 +27,8 @@ class CudaFactory final : public KernelFactory {
   [[nodiscard]] std::unique_ptr<Kernel> prepare(const KernelRequest& request) override;
   [[nodiscard]] DType port_type() const override { return DType::f32; }
   [[nodiscard]] bool same_bytes(const TensorDesc& desc, Format other) const override;
-  [[nodiscard]] std::unique_ptr<Kernel> prepare_reorder(const TensorDesc& from, Format to, bool gradient) override;
+  [[nodiscard]] std::unique_ptr<Kernel> prepare_reorder(const TensorDesc& from, Format to,
+                                                        bool gradient) override;
   [[nodiscard]] std::unique_ptr<Kernel> prepare_gradient_sum(const TensorDesc& desc,
                                                              std::size_t branches) override;
   [[nodiscard]] bool loads_into(const TensorDesc& input) const override;

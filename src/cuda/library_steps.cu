@@ -1,5 +1,6 @@
-// Passes between our tensors and the libraries'. Idea: one thread an element, neighbours in memory on the side that
-// is written. Bound: bytes; the weights are read and written once a step, an ending reads and writes its tensor once.
+// Passes between our tensors and the libraries'. Idea: one thread an element, neighbours in memory on the side
+// that is written. Bound: bytes; the weights are read and written once a step, an ending reads and writes its
+// tensor once.
 
 #include "cuda/library_steps.h"
 
@@ -37,8 +38,8 @@ __device__ inline double shift_of(const ChannelParameters& parameters, int chann
 }
 
 template <class Element>
-__global__ void derive_kernel(WeightOrder order, const float* weights, ChannelParameters parameters, Element* to,
-                              float* shifts) {
+__global__ void derive_kernel(WeightOrder order, const float* weights, ChannelParameters parameters,
+                              Element* to, float* shifts) {
   for (const std::int64_t i : grid_stride(order.elements())) {
     const int number = static_cast<int>(i);
     const int in = number % order.in;
@@ -116,24 +117,24 @@ __global__ void clear_kernel(float* to, std::int64_t count) {
 void derive_weights(const CudaContext& context, const WeightOrder& order, const float* weights,
                     const ChannelParameters& parameters, DType type, void* to, float* shifts) {
   with_element(type, [&]<class Element>(Element) {
-    launch(context, "weights in the library's order", grid_for(context, order.elements()), derive_kernel<Element>,
-           order, weights, parameters, static_cast<Element*>(to), shifts);
+    launch(context, "weights in the library's order", grid_for(context, order.elements()),
+           derive_kernel<Element>, order, weights, parameters, static_cast<Element*>(to), shifts);
   });
 }
 
 void restore_gradient(const CudaContext& context, const WeightOrder& order, DType type, const void* from,
                       float* to) {
   with_element(type, [&]<class Element>(Element) {
-    launch(context, "weight gradient in our order", grid_for(context, order.elements()), restore_kernel<Element>,
-           order, static_cast<const Element*>(from), to);
+    launch(context, "weight gradient in our order", grid_for(context, order.elements()),
+           restore_kernel<Element>, order, static_cast<const Element*>(from), to);
   });
 }
 
 void end_rows(const CudaContext& context, DType type, std::int64_t rows, int channels, const RowEnding& ending,
               void* y) {
   with_element(type, [&]<class Element>(Element) {
-    launch(context, "ending of a product", grid_for(context, rows * channels), end_kernel<Element>, rows * channels,
-           channels, ending.shifts, static_cast<const Element*>(ending.add), ending.activation,
+    launch(context, "ending of a product", grid_for(context, rows * channels), end_kernel<Element>,
+           rows * channels, channels, ending.shifts, static_cast<const Element*>(ending.add), ending.activation,
            static_cast<Element*>(y));
   });
 }
@@ -152,11 +153,11 @@ void channel_totals(const CudaContext& context, DType type, const void* values, 
   grid.threads = dim3(sum_threads);
   auto* const sums = static_cast<double*>(scratch);
   with_element(type, [&]<class Element>(Element) {
-    launch(context, "channel sums, in parts", grid, part_kernel<Element>, static_cast<const Element*>(values), rows,
-           channels, lanes, sums);
+    launch(context, "channel sums, in parts", grid, part_kernel<Element>, static_cast<const Element*>(values),
+           rows, channels, lanes, sums);
   });
-  launch(context, "channel sums", grid_for(context, channels), total_kernel, static_cast<const double*>(sums), parts,
-         channels, to);
+  launch(context, "channel sums", grid_for(context, channels), total_kernel, static_cast<const double*>(sums),
+         parts, channels, to);
 }
 
 void clear(const CudaContext& context, float* to, std::int64_t count) {

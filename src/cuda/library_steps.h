@@ -19,8 +19,8 @@ struct WeightOrder {
   [[nodiscard]] constexpr std::int64_t elements() const { return std::int64_t{out} * in * taps; }
 };
 
-// What follows a product a channel: its bias, and for answers batch normalisation by its running statistics, which
-// goes into the weights. Null where there is none; the last four all or none.
+// What follows a product a channel: its bias, and for answers batch normalisation by its running statistics,
+// which goes into the weights. Null where there is none; the last four all or none.
 struct ChannelParameters {
   const float* bias = nullptr;
   const float* scale = nullptr;

@@ -1,5 +1,5 @@
-// One thread an element of the input. Bound: bytes, a byte read and an element written. Where the data set lies on
-// the device, what travels there a step is four bytes a picture.
+// One thread an element of the input. Bound: bytes, a byte read and an element written. Where the data set lies
+// on the device, what travels there a step is four bytes a picture.
 #include "cuda/launch.h"
 #include "cuda/layouts.h"
 #include "cuda/load.h"
@@ -42,7 +42,8 @@ __global__ void gather(Batch batch, ChannelScales scales, bool channels_last, El
     const std::int64_t inside = i % each;
     const std::int64_t channel = channels_last ? inside % batch.channels : inside / batch.plane;
     const std::int64_t pixel = channels_last ? inside / batch.channels : inside % batch.plane;
-    const std::uint8_t byte = batch.pictures[picture_of(batch, i / each) * each + channel * batch.plane + pixel];
+    const std::uint8_t byte =
+        batch.pictures[picture_of(batch, i / each) * each + channel * batch.plane + pixel];
     const float value = __fdiv_rn(static_cast<float>(byte), 255.0F);
     to[i] = to_element<Element>(__fdiv_rn(__fsub_rn(value, scales.mean[channel]), scales.std[channel]));
   }
@@ -64,8 +65,8 @@ void check_batch(const PictureSource& source, std::span<const std::uint32_t> ind
                 " does not fit an input of " + to_string(input.desc.shape));
   }
   if (source.shape[0] > static_cast<std::int64_t>(most_channels)) {
-    throw Error("pictures of " + to_string(source.shape) + " have too many channels for a CUDA device: at most " +
-                std::to_string(most_channels));
+    throw Error("pictures of " + to_string(source.shape) +
+                " have too many channels for a CUDA device: at most " + std::to_string(most_channels));
   }
   const std::int64_t classes = targets == nullptr ? 0 : targets->desc.shape[1];
   for (const std::uint32_t index : indices) {
@@ -90,7 +91,8 @@ Batch stream_batch(CudaState& state, const PictureSource& source, std::span<cons
   const std::size_t labels = with_labels ? indices.size() * sizeof(std::int32_t) : 0;
   std::byte* const place = state.staging->take(labels + indices.size() * each);
   for (std::size_t n = 0; n < indices.size(); ++n) {
-    if (with_labels) std::memcpy(place + n * sizeof(std::int32_t), &source.labels[indices[n]], sizeof(std::int32_t));
+    if (with_labels)
+      std::memcpy(place + n * sizeof(std::int32_t), &source.labels[indices[n]], sizeof(std::int32_t));
     std::memcpy(place + labels + n * each, source.pictures.data() + indices[n] * each, each);
   }
   const std::byte* const there = state.staging->send(labels + indices.size() * each);
@@ -144,8 +146,8 @@ void load_pictures_cuda(CudaState& state, const PictureSource& source, std::span
            gather<Element>, batch, scales, channels_last, static_cast<Element*>(input.data));
   });
   if (targets == nullptr) return;
-  launch(state.context, "loading labels", grid_for(state.context, targets->desc.shape.elements()), indicate, batch,
-         targets->desc.shape[1], static_cast<float*>(targets->data));
+  launch(state.context, "loading labels", grid_for(state.context, targets->desc.shape.elements()), indicate,
+         batch, targets->desc.shape[1], static_cast<float*>(targets->data));
 }
 
 }  // namespace descent

@@ -21,9 +21,9 @@ class CudaPictures final : public PlacedPictures {
   DeviceBytes labels_;
 };
 
-// Gathers pictures `indices` of `source`, normalises them as (u8/255 − mean)/std, each operation rounded to f32,
-// and writes the indicator rows of their labels into `targets`, if given. Input: f32 or bf16, nchw or nhwc.
-// Where the source is placed only the indices travel, else the pictures of the batch.
+// Gathers pictures `indices` of `source`, normalises them as (u8/255 − mean)/std, each operation rounded to
+// f32, and writes the indicator rows of their labels into `targets`, if given. Input: f32 or bf16, nchw or
+// nhwc. Where the source is placed only the indices travel, else the pictures of the batch.
 void load_pictures_cuda(CudaState& state, const PictureSource& source, std::span<const std::uint32_t> indices,
                         const Tensor& input, const Tensor* targets);
 

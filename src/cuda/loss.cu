@@ -1,5 +1,6 @@
 // Softmax cross-entropy, a warp a row. Forward also writes the gradient, which needs what the loss has just
-// computed. Bound: bytes, the logits and targets once and the gradient once; a batch of them stays in the cache.
+// computed. Bound: bytes, the logits and targets once and the gradient once; a batch of them stays in the
+// cache.
 #include "cuda/cuda_kernel.h"
 #include "cuda/sums.h"
 
@@ -38,7 +39,8 @@ __global__ void cross_entropy(const float* logits, const float* targets, float* 
                               std::int64_t rows, int classes) {
   const int lane = static_cast<int>(threadIdx.x) % warp;
   const std::int64_t step = std::int64_t{gridDim.x} * rows_a_block;
-  for (std::int64_t row = std::int64_t{blockIdx.x} * rows_a_block + threadIdx.x / warp; row < rows; row += step) {
+  for (std::int64_t row = std::int64_t{blockIdx.x} * rows_a_block + threadIdx.x / warp; row < rows;
+       row += step) {
     const float* const z = logits + row * classes;
     const float* const t = targets + row * classes;
     const Best best = best_of_row(z, classes);

@@ -1,5 +1,5 @@
-// Arithmetic in f32: chains of multiply-adds in registers, many warps. Matrix units are not measured: bf16_flops
-// stays 0. Memory: a copy, a pack of four f32 a thread; 16 MiB lie in the L2 cache of large GPUs.
+// Arithmetic in f32: chains of multiply-adds in registers, many warps. Matrix units are not measured:
+// bf16_flops stays 0. Memory: a copy, a pack of four f32 a thread; 16 MiB lie in the L2 cache of large GPUs.
 #include "cuda/peaks.h"
 
 #include "cuda/launch.h"
@@ -17,7 +17,8 @@ constexpr int rounds = 4096;
 
 __global__ void multiply_add(float factor, float term, float* sink) {
   float sums[chains];
-  for (int chain = 0; chain < chains; ++chain) sums[chain] = static_cast<float>(threadIdx.x) + static_cast<float>(chain);
+  for (int chain = 0; chain < chains; ++chain)
+    sums[chain] = static_cast<float>(threadIdx.x) + static_cast<float>(chain);
   for (int round = 0; round < rounds; ++round) {
     for (int chain = 0; chain < chains; ++chain) sums[chain] = sums[chain] * factor + term;
   }

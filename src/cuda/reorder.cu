@@ -44,9 +44,7 @@ class ReorderKernel final : public CudaKernel {
     if (gradient) backward_report_ = describe("reorder backward", to_, from_, bytes);
   }
 
-  void forward(const StepContext& /*step*/) override {
-    copy(from_, to_, bound_.inputs.front(), bound_.output);
-  }
+  void forward(const StepContext& /*step*/) override { copy(from_, to_, bound_.inputs.front(), bound_.output); }
   void backward(const StepContext& /*step*/) override {
     if (bound_.input_gradients.front() == nullptr || bound_.output_gradient == nullptr) return;
     copy(to_, from_, bound_.output_gradient, bound_.input_gradients.front());
@@ -54,12 +52,7 @@ class ReorderKernel final : public CudaKernel {
 
  private:
   static OperationReport describe(std::string operation, Format from, Format to, double bytes) {
-    return {"",
-            std::move(operation),
-            "own",
-            cuda_format_name(from) + " → " + cuda_format_name(to),
-            0,
-            0,
+    return {"",   std::move(operation), "own", cuda_format_name(from) + " → " + cuda_format_name(to), 0, 0,
             bytes};
   }
 

@@ -1,5 +1,5 @@
-// One block adds up the rows in a fixed order and writes to memory of the host; a number that counts up says that
-// it has. Bound: the way to the host, about a microsecond.
+// One block adds up the rows in a fixed order and writes to memory of the host; a number that counts up says
+// that it has. Bound: the way to the host, about a microsecond.
 #include "cuda/launch.h"
 #include "cuda/result.h"
 #include "cuda/sums.h"
@@ -46,14 +46,17 @@ __global__ void add_up(const float* rows, std::int64_t count, Sums* sums, volati
 }  // namespace
 
 CudaResult::CudaResult(const CudaContext& context)
-    : context_(context), sums_(sizeof(Sums)), letter_(sizeof(Letter)) {
+    : context_(context),
+      sums_(sizeof(Sums)),
+      letter_(sizeof(Letter)),
+      letter_there_(letter_.on_device<Letter>()) {
   letter_.as<Letter>()->number = 0;
   launch(context_, "first result", {1, 1}, begin, sums_.as<Sums>());
 }
 
 void CudaResult::gather(const float* loss_rows, std::int64_t rows) {
   launch(context_, "adding up losses", {1, 256}, add_up, loss_rows, rows, sums_.as<Sums>(),
-         static_cast<volatile Letter*>(letter_.on_device<Letter>()));
+         static_cast<volatile Letter*>(letter_there_));
 }
 
 StepResult CudaResult::result() const {

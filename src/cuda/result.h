@@ -27,6 +27,7 @@ class CudaResult {
   CudaContext context_;
   DeviceBytes sums_;
   PinnedBytes letter_;
+  void* letter_there_ = nullptr;  // as kernels see it
   std::uint64_t expected_ = 0;
 };
 

@@ -37,7 +37,7 @@ struct CudaState {
   std::unique_ptr<CudaLibraries> libraries;
   std::unique_ptr<Staging> staging;
   std::unique_ptr<CudaUpdate> update;
-  bool own_kernels = true;      // --kernels
+  bool own_kernels = true;  // --kernels
   bool library_kernels = true;
   std::recursive_mutex mutex;
 };

@@ -1,5 +1,6 @@
-// A fixed number of blocks each sums up its share around a pivot, in double, and counts in shared memory; one block
-// then joins the shares in a fixed order and writes to memory of the host. Bound: bytes, each value read once.
+// A fixed number of blocks each sums up its share around a pivot, in double, and counts in shared memory; one
+// block then joins the shares in a fixed order and writes to memory of the host. Bound: bytes, each value read
+// once.
 #include "cuda/summarise.h"
 
 #include "cuda/launch.h"

@@ -1,5 +1,5 @@
-// Idea: one pass over the convolution's output sums up what normalises it, one normalises and activates; backward
-// the same again. Bound: bytes, 12 an element forward and 20 backward in f32. Kernels: norm_passes.cu.
+// Idea: one pass over the convolution's output sums up what normalises it, one normalises and activates;
+// backward the same again. Bound: bytes, 12 an element forward and 20 backward in f32. Kernels: norm_passes.cu.
 
 #include "cuda/trained_norm.h"
 
@@ -14,8 +14,8 @@ namespace {
 template <class Element>
 class TypedNorm final : public TrainedNorm {
  public:
-  TypedNorm(const CudaContext& context, const BatchNorm& op, const ReluRule& activation, const TensorDesc& output,
-            Space& saved, Space& scratch)
+  TypedNorm(const CudaContext& context, const BatchNorm& op, const ReluRule& activation,
+            const TensorDesc& output, Space& saved, Space& scratch)
       : context_(context),
         op_(op),
         activation_(activation),
@@ -53,12 +53,10 @@ class TypedNorm final : public TrainedNorm {
   }
 
   void backward() const override {
-    const NormGradients gradients{static_cast<double>(shape_.rows),
-                                  parameter(bound_.parameters, 0),
-                                  saved<ChannelMoments>(moments_at_),
-                                  parameter(bound_.parameter_gradients, 0),
-                                  parameter(bound_.parameter_gradients, 1),
-                                  scratch<ChannelBackward>(back_at_)};
+    const NormGradients gradients{
+        static_cast<double>(shape_.rows),         parameter(bound_.parameters, 0),
+        saved<ChannelMoments>(moments_at_),       parameter(bound_.parameter_gradients, 0),
+        parameter(bound_.parameter_gradients, 1), scratch<ChannelBackward>(back_at_)};
     const Element* const inner = saved<Element>(inner_at_);
     const auto* const dy = static_cast<const Element*>(bound_.output_gradient);
     const ChannelForward* const by = saved<ChannelForward>(by_at_);

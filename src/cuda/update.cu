@@ -1,6 +1,7 @@
-// One pass over parameters, gradients and state for every optimizer: the rule is compiled into the kernel, so each
-// value is read once and written once. Bound by memory: a parameter costs 12 bytes with plain SGD, 20 with one slot
-// of state, 28 with two. Clipping reads the gradients once more beforehand; its scale stays on the device.
+// One pass over parameters, gradients and state for every optimizer: the rule is compiled into the kernel, so
+// each value is read once and written once. Bound by memory: a parameter costs 12 bytes with plain SGD, 20 with
+// one slot of state, 28 with two. Clipping reads the gradients once more beforehand; its scale stays on the
+// device.
 #include "cuda/update.h"
 
 #include "cuda/launch.h"
@@ -100,13 +101,13 @@ __global__ void move(const RangeStep<Step>* ranges, int count, std::int64_t chun
     const RangeStep<Step> range = range_of(ranges, count, number);
     for_chunk(range.place, number, [&](std::int64_t i) {
       std::array<float, slots> now{};
-      for (std::size_t slot = 0; slot < slots; ++slot)
-        now[slot] = state[static_cast<std::int64_t>(slot) * stride + i];
+      for (std::int64_t slot = 0; slot < static_cast<std::int64_t>(slots); ++slot)  // signed: there may be none
+        now[static_cast<std::size_t>(slot)] = state[slot * stride + i];
       const float value = values[i];
       const float step = range.step(gradients[i] * factor + range.l2 * value, now);
       values[i] = value - (range.decay * value + step);
-      for (std::size_t slot = 0; slot < slots; ++slot)
-        state[static_cast<std::int64_t>(slot) * stride + i] = now[slot];
+      for (std::int64_t slot = 0; slot < static_cast<std::int64_t>(slots); ++slot)
+        state[slot * stride + i] = now[static_cast<std::size_t>(slot)];
     });
   }
 }
@@ -148,7 +149,8 @@ void with_rule(std::size_t index, const Function& f) {
   };
   [&]<std::size_t... which>(std::index_sequence<which...> /*all*/) {
     (try_rule(std::integral_constant<std::size_t, which>{}), ...);
-  }(std::make_index_sequence<std::variant_size_v<Optimizer>>{});
+  }
+  (std::make_index_sequence<std::variant_size_v<Optimizer>>{});
 }
 
 }  // namespace
@@ -158,8 +160,9 @@ CudaUpdate::CudaUpdate(const CudaContext& context)
 
 CudaUpdateKey CudaUpdate::prepare(ParameterStore& store, OptimizerState& state, const UpdateRequest& request) {
   ++state.step;
-  prepared_ = {request.optimizer.index(), request.ranges.size(),    0,                     request.clip_norm > 0,
-               store.values().data(),     store.gradients().data(), state.values().data(), nullptr};
+  prepared_ = {
+      request.optimizer.index(), request.ranges.size(), 0,      request.clip_norm > 0, store.values().data(),
+      store.gradients().data(),  state.values().data(), nullptr};
   stride_ = static_cast<std::int64_t>(store.layout().trained_elements);
   std::visit([&](const auto& rule) { prepared_.chunks = write_table(rule, state.step, request, letter_); },
              request.optimizer);
@@ -186,8 +189,8 @@ void CudaUpdate::enqueue(const double* loss_sum) const {
     auto* const state = static_cast<float*>(prepared_.state);
     launch(context_, "update", grid_for(context_, prepared_.chunks * threads, threads),
            move<Rule::slots, StepOf<Rule>>, ranges, count, prepared_.chunks,
-           static_cast<const double*>(prepared_.clips ? sums + parts : nullptr), loss_sum, values, gradients, state,
-           stride_);
+           static_cast<const double*>(prepared_.clips ? sums + parts : nullptr), loss_sum, values, gradients,
+           state, stride_);
   });
 }
 

@@ -32,7 +32,8 @@ class CudaUpdate {
 
   // Hands over one update and counts state.step up.
   CudaUpdateKey prepare(ParameterStore& store, OptimizerState& state, const UpdateRequest& request);
-  // Moves the parameters as prepared last. Nothing moves unless `loss_sum` (device memory; null: no loss) is finite.
+  // Moves the parameters as prepared last. Nothing moves unless `loss_sum` (device memory; null: no loss) is
+  // finite.
   void enqueue(const double* loss_sum) const;
 
  private:

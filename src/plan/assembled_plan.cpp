@@ -299,11 +299,15 @@ std::vector<OperationReport> AssembledPlan::explain(int runs) {
     for (std::size_t i = 0; i < count; ++i) {
       if (is_passed_over(i)) continue;
       Kernel& kernel = *assembly_.nodes[i].kernel;
-      forward_seconds[i] = std::min(forward_seconds[i], seconds_of(*device_, [&] { factory_->run({}, {}, [&] { kernel.forward({}); }); }));
+      forward_seconds[i] =
+          std::min(forward_seconds[i],
+                   seconds_of(*device_, [&] { factory_->run({}, {}, [&] { kernel.forward({}); }); }));
     }
     for (std::size_t i = count; request_.mode == Mode::train && i-- > 0;) {
       Kernel& kernel = *assembly_.nodes[i].kernel;
-      backward_seconds[i] = std::min(backward_seconds[i], seconds_of(*device_, [&] { factory_->run({}, {}, [&] { kernel.backward({}); }); }));
+      backward_seconds[i] =
+          std::min(backward_seconds[i],
+                   seconds_of(*device_, [&] { factory_->run({}, {}, [&] { kernel.backward({}); }); }));
     }
   }
 

@@ -111,7 +111,8 @@ class KernelFactory {
   // Called before every run of a plan, in the thread that runs it.
   virtual void enter() {}
   // Runs kernels: all that `work` does belongs to the step of `context`.
-  virtual void run(const PlanPart& /*part*/, const StepContext& /*context*/, const std::function<void()>& work) {
+  virtual void run(const PlanPart& /*part*/, const StepContext& /*context*/,
+                   const std::function<void()>& work) {
     work();
   }
   // The plan's addresses have changed: what was recorded is void.
@@ -141,8 +142,8 @@ class KernelFactory {
   virtual void load(const PictureSource& source, std::span<const std::uint32_t> indices, const Tensor& input,
                     const Tensor* targets) = 0;
 
-  // The end of every forward with a loss: a device that computes apart from the host may add up the rows itself,
-  // and have the sums ready before it has done all that was asked of it.
+  // The end of every forward with a loss: a device that computes apart from the host may add up the rows
+  // itself, and have the sums ready before it has done all that was asked of it.
   virtual void gather_result(const Tensor& /*loss_rows*/) {}
   // Those sums, as soon as they are there; none: the plan reads the rows.
   [[nodiscard]] virtual std::optional<StepResult> gathered_result() { return std::nullopt; }

@@ -84,8 +84,8 @@ std::optional<BlasProduct> BlasProduct::make(const LibraryHandles& handles, cons
 std::string BlasProduct::algorithm() const {
   int id = -1;
   std::size_t written = 0;
-  const cublasStatus_t status = cublasLtMatmulAlgoConfigGetAttribute(&heuristic_.algo, CUBLASLT_ALGO_CONFIG_ID, &id,
-                                                                     sizeof id, &written);
+  const cublasStatus_t status =
+      cublasLtMatmulAlgoConfigGetAttribute(&heuristic_.algo, CUBLASLT_ALGO_CONFIG_ID, &id, sizeof id, &written);
   return status == CUBLAS_STATUS_SUCCESS ? fmt::format("cublasLt:{}", id) : std::string("cublasLt");
 }
 
@@ -94,8 +94,8 @@ void BlasProduct::run(const LibraryHandles& handles, const CudaContext& context,
   if (bias_) set(description_.get(), CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
   const float one = 1;
   const float zero = 0;
-  check(cublasLtMatmul(handles.blas(), description_.get(), &one, a, a_.get(), b, b_.get(), &zero, d, d_.get(), d,
-                       d_.get(), &heuristic_.algo, workspace, heuristic_.workspaceSize, context.stream),
+  check(cublasLtMatmul(handles.blas(), description_.get(), &one, a, a_.get(), b, b_.get(), &zero, d, d_.get(),
+                       d, d_.get(), &heuristic_.algo, workspace, heuristic_.workspaceSize, context.stream),
         "cublasLtMatmul");
 }
 

@@ -16,8 +16,8 @@ namespace descent {
 
 class LibraryHandles;
 
-// cuBLASLt's matrices lie column by column, ours row by row, so ours are read as their transposes: what is below
-// called m×n with columns is n×m with rows to everybody else.
+// cuBLASLt's matrices lie column by column, ours row by row, so ours are read as their transposes: what is
+// below called m×n with columns is n×m with rows to everybody else.
 class BlasProduct {
  public:
   // D = op(A)·op(B), m×n, the sum over k; leading dimensions are the rows' lengths of our matrices.
@@ -31,8 +31,8 @@ class BlasProduct {
   };
 
   // Nothing if the library has no algorithm for it.
-  [[nodiscard]] static std::optional<BlasProduct> make(const LibraryHandles& handles, const CudaContext& context,
-                                                       const Problem& problem);
+  [[nodiscard]] static std::optional<BlasProduct> make(const LibraryHandles& handles,
+                                                       const CudaContext& context, const Problem& problem);
 
   [[nodiscard]] std::size_t workspace_bytes() const { return heuristic_.workspaceSize; }
   [[nodiscard]] std::string algorithm() const;

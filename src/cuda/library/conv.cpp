@@ -7,7 +7,6 @@
 
 #include "cuda/layouts.h"
 #include "cuda/library/conv_graph.h"
-#include "cuda/library/handles.h"
 #include "cuda/library/kernels.h"
 #include "cuda/library_steps.h"
 #include "cuda/memory.h"
@@ -106,13 +105,14 @@ class ConvLibraryKernel final : public Kernel {
     Space saved;
     Space scratch;
     if (unit_.norm) {
-      norm_ = make_trained_norm(context_, *unit_.norm, unit_.activation, request.output.in(needs_.output), saved,
-                                scratch);
+      norm_ = make_trained_norm(context_, *unit_.norm, unit_.activation, request.output.in(needs_.output),
+                                saved, scratch);
     }
     gradient_at_ = scratch.take(restores() ? weight_bytes(problem_.weight_gradient) : 0);
     std::size_t workspace = std::max(forward_.graph.workspace_bytes(), backward_weights_->workspace_bytes());
     if (backward_data_) workspace = std::max(workspace, backward_data_->workspace_bytes());
-    if (unit_.conv.bias && !bias_is_zero_) workspace = std::max(workspace, channel_total_bytes(rows(), order_.out));
+    if (unit_.conv.bias && !bias_is_zero_)
+      workspace = std::max(workspace, channel_total_bytes(rows(), order_.out));
     workspace_at_ = scratch.take(workspace);
     needs_.saved_bytes = saved.bytes();
     needs_.scratch_bytes = scratch.bytes();
@@ -184,7 +184,8 @@ class ConvLibraryKernel final : public Kernel {
   }
   [[nodiscard]] OperationReport report_backward() const override {
     if (!backward_data_) return report("conv backward weights", backward_weights_->engine(), 1);
-    return report("conv backward weights, data", backward_weights_->engine() + ", " + backward_data_->engine(), 2);
+    return report("conv backward weights, data", backward_weights_->engine() + ", " + backward_data_->engine(),
+                  2);
   }
 
  private:
@@ -204,7 +205,9 @@ class ConvLibraryKernel final : public Kernel {
   [[nodiscard]] void* scratch(std::size_t at) const {
     return bound_.scratch == nullptr ? nullptr : static_cast<std::byte*>(bound_.scratch) + at;
   }
-  [[nodiscard]] float* gradient(std::size_t i) const { return static_cast<float*>(bound_.parameter_gradients[i]); }
+  [[nodiscard]] float* gradient(std::size_t i) const {
+    return static_cast<float*>(bound_.parameter_gradients[i]);
+  }
 
   void derive() const {
     const auto number = [](const std::vector<void*>& list, std::size_t at) {
@@ -220,11 +223,12 @@ class ConvLibraryKernel final : public Kernel {
       parameters.variance = number(bound_.statistics, 1);
       parameters.eps = unit_.norm->eps;
     }
-    derive_weights(context_, order_, number(bound_.parameters, 0), parameters, problem_.type, weights_space_.as(),
-                   shifts_space_.as<float>());
+    derive_weights(context_, order_, number(bound_.parameters, 0), parameters, problem_.type,
+                   weights_space_.as(), shifts_space_.as<float>());
   }
 
-  [[nodiscard]] OperationReport report(std::string operation, std::string implementation, int directions) const {
+  [[nodiscard]] OperationReport report(std::string operation, std::string implementation,
+                                       int directions) const {
     OperationReport report;
     report.operation = std::move(operation);
     if (unit_.norm) report.operation += ", norm";
@@ -232,7 +236,8 @@ class ConvLibraryKernel final : public Kernel {
     if (unit_.activation) report.operation += ", activation";
     report.implementation = "cudnn: " + std::move(implementation);
     report.layout = cuda_format_name({problem_.type, nhwc});
-    report.flops = 2.0 * directions * static_cast<double>(problem_.destination.elements()) * order_.in * order_.taps;
+    report.flops =
+        2.0 * directions * static_cast<double>(problem_.destination.elements()) * order_.in * order_.taps;
     const std::int64_t elements = problem_.source.elements() + problem_.destination.elements();
     report.bytes = directions * (static_cast<double>(elements) * static_cast<double>(size_of(problem_.type)) +
                                  static_cast<double>(order_.elements()) * sizeof(float));
@@ -294,7 +299,8 @@ std::unique_ptr<Kernel> make_conv_library(const KernelRequest& request, const Cu
       if (!data) return nullptr;
     }
   }
-  auto kernel = std::make_unique<ConvLibraryKernel>(request, *unit, problem, context, handles, std::move(*forward));
+  auto kernel =
+      std::make_unique<ConvLibraryKernel>(request, *unit, problem, context, handles, std::move(*forward));
   if (trains) kernel->train(request, std::move(*weights), std::move(data));
   return kernel;
 }

@@ -73,7 +73,8 @@ fe::graph::Pointwise_attributes pointwise(const char* name, fe::PointwiseMode_t 
 }
 
 Shape weights_shape(const ConvGraph::Problem& problem) {
-  return {problem.op.out, problem.source[1] / problem.op.groups, problem.op.kernel.height, problem.op.kernel.width};
+  return {problem.op.out, problem.source[1] / problem.op.groups, problem.op.kernel.height,
+          problem.op.kernel.width};
 }
 
 void describe_forward(fe::graph::Graph& graph, const ConvGraph::Problem& problem) {
@@ -133,7 +134,8 @@ bool compile(fe::graph::Graph& graph, cudnnHandle_t handle, bool tensor_cores) {
   if (graph.create_execution_plans({fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK}).is_bad()) return false;
   select_engines(graph, tensor_cores);
   if (graph.check_support(handle).is_bad()) return false;
-  // The heuristics' first that can be built. None is timed: the same choice, and so the same bits, in every run.
+  // The heuristics' first that can be built. None is timed: the same choice, and so the same bits, in every
+  // run.
   return graph.build_plans(handle, fe::BuildPlanPolicy_t::HEURISTICS_CHOICE).is_good();
 }
 
@@ -190,9 +192,8 @@ const std::string& ConvGraph::engine() const {
 
 void ConvGraph::bind(const Operands& operands, void* workspace) {
   parts_->workspace = workspace;
-  parts_->addresses = {{source_id, operands.source},
-                       {destination_id, operands.destination},
-                       {weights_id, operands.weights}};
+  parts_->addresses = {
+      {source_id, operands.source}, {destination_id, operands.destination}, {weights_id, operands.weights}};
   if (parts_->bias) parts_->addresses.emplace(bias_id, operands.bias);
   if (parts_->add) parts_->addresses.emplace(add_id, operands.add);
 }

@@ -22,18 +22,18 @@ class ConvGraph {
 
   struct Problem {
     Conv op;
-    Shape source;       // N×C×H×W
-    Shape destination;  // N×O×H×W
-    DType type = DType::f32;          // of source, destination, their gradients and the weights
+    Shape source;             // N×C×H×W
+    Shape destination;        // N×O×H×W
+    DType type = DType::f32;  // of source, destination, their gradients and the weights
     DType weight_gradient = DType::f32;
     // Forward alone: what follows the product within the same pass.
-    bool bias = false;  // f32, one a channel
-    bool add = false;   // a tensor like the destination
+    bool bias = false;            // f32, one a channel
+    bool add = false;             // a tensor like the destination
     std::optional<float> leak{};  // x where x > 0, else leak·x
   };
 
-  // Where they are in device memory. Weights O×H×W×I; `source` and `destination` are gradients in the directions
-  // that write or read those.
+  // Where they are in device memory. Weights O×H×W×I; `source` and `destination` are gradients in the
+  // directions that write or read those.
   struct Operands {
     void* source = nullptr;
     void* destination = nullptr;

@@ -10,9 +10,11 @@ namespace descent {
 
 class LibraryHandles;
 
-[[nodiscard]] std::unique_ptr<Kernel> make_conv_library(const KernelRequest& request, const CudaContext& context,
+[[nodiscard]] std::unique_ptr<Kernel> make_conv_library(const KernelRequest& request,
+                                                        const CudaContext& context,
                                                         const LibraryHandles& handles);
-[[nodiscard]] std::unique_ptr<Kernel> make_linear_library(const KernelRequest& request, const CudaContext& context,
+[[nodiscard]] std::unique_ptr<Kernel> make_linear_library(const KernelRequest& request,
+                                                          const CudaContext& context,
                                                           const LibraryHandles& handles);
 
 }  // namespace descent

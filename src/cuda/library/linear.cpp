@@ -1,4 +1,5 @@
-// Linear layers through cuBLASLt, plain rows of f32 on both sides. Bound: arithmetic, 2·N·O·I operations a direction.
+// Linear layers through cuBLASLt, plain rows of f32 on both sides. Bound: arithmetic, 2·N·O·I operations a
+// direction.
 
 #include "cuda/library/blas_product.h"
 #include "cuda/library/handles.h"
@@ -39,7 +40,8 @@ class LinearLibraryKernel final : public Kernel {
     backward_weights_ = std::move(backward_weights);
     backward_data_ = std::move(backward_data);
     needs_.scratch_bytes = std::max(needs_.scratch_bytes, backward_weights_->workspace_bytes());
-    if (backward_data_) needs_.scratch_bytes = std::max(needs_.scratch_bytes, backward_data_->workspace_bytes());
+    if (backward_data_)
+      needs_.scratch_bytes = std::max(needs_.scratch_bytes, backward_data_->workspace_bytes());
     if (shape_.bias && !bias_is_zero_) {
       needs_.scratch_bytes = std::max(needs_.scratch_bytes, channel_total_bytes(shape_.rows, shape_.out));
     }
@@ -88,14 +90,16 @@ class LinearLibraryKernel final : public Kernel {
   }
 
  private:
-  [[nodiscard]] OperationReport report(std::string operation, std::string implementation, int directions) const {
+  [[nodiscard]] OperationReport report(std::string operation, std::string implementation,
+                                       int directions) const {
     OperationReport report;
     report.operation = std::move(operation);
     report.implementation = std::move(implementation);
     report.layout = "nc";
-    report.flops = 2.0 * directions * static_cast<double>(shape_.rows) * static_cast<double>(shape_.in * shape_.out);
-    report.bytes = 4.0 * directions *
-                   static_cast<double>(shape_.rows * (shape_.in + shape_.out) + shape_.in * shape_.out);
+    report.flops =
+        2.0 * directions * static_cast<double>(shape_.rows) * static_cast<double>(shape_.in * shape_.out);
+    report.bytes =
+        4.0 * directions * static_cast<double>(shape_.rows * (shape_.in + shape_.out) + shape_.in * shape_.out);
     return report;
   }
 
@@ -127,9 +131,9 @@ std::unique_ptr<Kernel> make_linear_library(const KernelRequest& request, const 
   if (request.unit.layers.size() != 1 || request.output.type != DType::f32) return nullptr;
   const auto& op = std::get<Linear>(request.unit.first().op);
   const LinearShape shape{request.inputs.front().shape[0], request.inputs.front().shape[1], op.out, op.bias};
-  auto forward = BlasProduct::make(handles, context,
-                                   {.m = shape.out, .n = shape.rows, .k = shape.in, .transpose_a = true,
-                                    .bias = shape.bias});
+  auto forward = BlasProduct::make(
+      handles, context,
+      {.m = shape.out, .n = shape.rows, .k = shape.in, .transpose_a = true, .bias = shape.bias});
   if (!forward) return nullptr;
   auto kernel = std::make_unique<LinearLibraryKernel>(request, shape, context, handles, std::move(*forward));
   if (request.plan.mode != Mode::train) return kernel;
