@@ -377,7 +377,7 @@ BOOST_AUTO_TEST_CASE(an_interrupted_run_finishes_its_step_and_saves) {
 
 // The library or, where it was built, the GPU: one sentence says which is missing.
 BOOST_AUTO_TEST_CASE(where_no_gpu_is_cuda_is_refused_and_nothing_is_written) {
-  if (find_gpu()) return;
+  if (descent::test::find_gpu()) return;
   const Workplace place;
   for (const std::string verb : {"train", "lr-find"}) {
     const Ending outcome = place.run(verb + " --data halves --model tiny.toml --device cuda --out refused");
