@@ -92,8 +92,8 @@ class BatchNormKernel final : public CudaKernel {
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_cuda_batch_norm(const KernelRequest& request, Layout layout,
-                                             const CudaContext& context) {
+std::unique_ptr<Kernel> make_cuda_kernel(const BatchNorm& /*op*/, const KernelRequest& request, Layout layout,
+                                         const CudaContext& context) {
   return with_element(request.output.type, [&]<class Element>(Element /*type*/) -> std::unique_ptr<Kernel> {
     return std::make_unique<BatchNormKernel<Element>>(request, layout, context);
   });

@@ -199,18 +199,23 @@ class ConvKernel final : public CudaKernel {
   Counters counters_;
 };
 
-}  // namespace
-
-std::unique_ptr<Kernel> make_cuda_conv(const KernelRequest& request, Layout layout,
-                                       const CudaContext& context) {
+std::unique_ptr<Kernel> make_conv_kernel(const KernelRequest& request, Layout layout,
+                                         const CudaContext& context) {
   return with_element(request.output.type, [&]<class Element>(Element /*type*/) -> std::unique_ptr<Kernel> {
     return std::make_unique<ConvKernel<Element>>(request, layout, context);
   });
 }
 
-std::unique_ptr<Kernel> make_cuda_linear(const KernelRequest& request, Layout layout,
+}  // namespace
+
+std::unique_ptr<Kernel> make_cuda_kernel(const Conv& /*op*/, const KernelRequest& request, Layout layout,
                                          const CudaContext& context) {
-  return make_cuda_conv(request, layout, context);
+  return make_conv_kernel(request, layout, context);
+}
+
+std::unique_ptr<Kernel> make_cuda_kernel(const Linear& /*op*/, const KernelRequest& request, Layout layout,
+                                         const CudaContext& context) {
+  return make_conv_kernel(request, layout, context);
 }
 
 }  // namespace descent

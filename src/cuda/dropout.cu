@@ -88,8 +88,8 @@ class DropoutKernel : public CudaKernel {
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_cuda_dropout(const KernelRequest& request, Layout layout,
-                                          const CudaContext& context) {
+std::unique_ptr<Kernel> make_cuda_kernel(const Dropout& /*op*/, const KernelRequest& request, Layout layout,
+                                         const CudaContext& context) {
   return with_element(request.output.type, [&]<class Element>(Element /*type*/) -> std::unique_ptr<Kernel> {
     return std::make_unique<DropoutKernel<Element>>(request, layout, context);
   });

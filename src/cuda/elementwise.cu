@@ -216,23 +216,19 @@ class FlattenKernel : public CudaKernel {
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_cuda_general_relu(const KernelRequest& request, Layout layout,
-                                               const CudaContext& context) {
+std::unique_ptr<Kernel> make_cuda_kernel(const GeneralRelu& /*op*/, const KernelRequest& request, Layout layout,
+                                         const CudaContext& context) {
   return with_element(request.output.type, [&]<class Element>(Element /*type*/) -> std::unique_ptr<Kernel> {
     return std::make_unique<GeneralReluKernel<Element>>(request, layout, context);
   });
 }
 
-std::unique_ptr<Kernel> make_cuda_add(const KernelRequest& request, Layout layout, const CudaContext& context) {
+std::unique_ptr<Kernel> make_cuda_kernel(const Add& /*op*/, const KernelRequest& request, Layout layout,
+                                         const CudaContext& context) {
   return with_element(request.output.type, [&]<class Element>(Element /*type*/) -> std::unique_ptr<Kernel> {
+    if (request.unit.layers.size() > 1)
+      return std::make_unique<AddReluKernel<Element>>(request, layout, context);
     return std::make_unique<AddKernel<Element>>(request, layout, context);
-  });
-}
-
-std::unique_ptr<Kernel> make_cuda_add_relu(const KernelRequest& request, Layout layout,
-                                           const CudaContext& context) {
-  return with_element(request.output.type, [&]<class Element>(Element /*type*/) -> std::unique_ptr<Kernel> {
-    return std::make_unique<AddReluKernel<Element>>(request, layout, context);
   });
 }
 
@@ -243,8 +239,8 @@ std::unique_ptr<Kernel> make_cuda_gradient_sum(const TensorDesc& desc, std::size
   });
 }
 
-std::unique_ptr<Kernel> make_cuda_flatten(const KernelRequest& request, Layout layout,
-                                          const CudaContext& context) {
+std::unique_ptr<Kernel> make_cuda_kernel(const Flatten& /*op*/, const KernelRequest& request, Layout layout,
+                                         const CudaContext& context) {
   return std::make_unique<FlattenKernel>(request, layout, context);
 }
 

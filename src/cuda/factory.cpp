@@ -128,32 +128,20 @@ std::unique_ptr<Kernel> CudaFactory::prepare(const KernelRequest& asked) {
   }
   const CudaContext& context = state_->context;
   CudaLibraries* const libraries = state_->library_kernels ? state_->libraries.get() : nullptr;
+  const auto library_kernel = Overloaded{
+      [&](const Conv& conv) {
+        const bool wanted =
+            !state_->own_kernels || suits_the_library(conv, request.inputs.front().shape, request.output.shape);
+        return wanted ? libraries->make_conv(request, layout, context) : nullptr;
+      },
+      [&](const Linear&) { return libraries->make_linear(request, layout, context); },
+      [](const auto&) { return std::unique_ptr<Kernel>(); },
+  };
   return std::visit(
-      Overloaded{
-          [&](const Conv& conv) {
-            std::unique_ptr<Kernel> kernel;
-            const bool wanted = !state_->own_kernels ||
-                                suits_the_library(conv, request.inputs.front().shape, request.output.shape);
-            if (libraries != nullptr && wanted) kernel = libraries->make_conv(request, layout, context);
-            return kernel ? std::move(kernel) : make_cuda_conv(request, layout, context);
-          },
-          [&](const Linear&) {
-            std::unique_ptr<Kernel> kernel;
-            if (libraries != nullptr) kernel = libraries->make_linear(request, layout, context);
-            return kernel ? std::move(kernel) : make_cuda_linear(request, layout, context);
-          },
-          [&](const BatchNorm&) { return make_cuda_batch_norm(request, layout, context); },
-          [&](const GeneralRelu&) { return make_cuda_general_relu(request, layout, context); },
-          [&](const AvgPool&) { return make_cuda_avg_pool(request, layout, context); },
-          [&](const MaxPool&) { return make_cuda_max_pool(request, layout, context); },
-          [&](const GlobalAvgPool&) { return make_cuda_global_avg_pool(request, layout, context); },
-          [&](const Add&) {
-            return request.unit.layers.size() > 1 ? make_cuda_add_relu(request, layout, context)
-                                                  : make_cuda_add(request, layout, context);
-          },
-          [&](const Flatten&) { return make_cuda_flatten(request, nchw, context); },
-          [&](const Dropout&) { return make_cuda_dropout(request, layout, context); },
-          [&](const SoftmaxCrossEntropy&) { return make_cuda_softmax_cross_entropy(request, layout, context); },
+      [&](const auto& op) {
+        std::unique_ptr<Kernel> kernel;
+        if (libraries != nullptr) kernel = library_kernel(op);
+        return kernel ? std::move(kernel) : make_cuda_kernel(op, request, layout, context);
       },
       request.unit.first().op);
 }

@@ -91,8 +91,8 @@ class GlobalAvgPoolKernel final : public CudaKernel {
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_cuda_global_avg_pool(const KernelRequest& request, Layout layout,
-                                                  const CudaContext& context) {
+std::unique_ptr<Kernel> make_cuda_kernel(const GlobalAvgPool& /*op*/, const KernelRequest& request,
+                                         Layout layout, const CudaContext& context) {
   return with_element(request.output.type, [&]<class Element>(Element /*type*/) -> std::unique_ptr<Kernel> {
     return std::make_unique<GlobalAvgPoolKernel<Element>>(request, layout, context);
   });

@@ -19,7 +19,7 @@ class CudaLibraries {
 
   // {"cuDNN", "9.2.0"}, {"cuBLASLt", "13.0"}
   [[nodiscard]] virtual std::vector<DeviceFact> facts() const = 0;
-  // Null where the library has no kernel for the unit in this layout. Units as make_cuda_conv gets them.
+  // Null where the library has no kernel for the unit in this layout. Units as make_cuda_kernel gets them.
   [[nodiscard]] virtual std::unique_ptr<Kernel> make_conv(const KernelRequest& request, Layout layout,
                                                           const CudaContext& context) = 0;
   [[nodiscard]] virtual std::unique_ptr<Kernel> make_linear(const KernelRequest& request, Layout layout,

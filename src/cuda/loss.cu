@@ -114,8 +114,8 @@ class SoftmaxCrossEntropyKernel : public CudaKernel {
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_cuda_softmax_cross_entropy(const KernelRequest& request, Layout layout,
-                                                        const CudaContext& context) {
+std::unique_ptr<Kernel> make_cuda_kernel(const SoftmaxCrossEntropy& /*op*/, const KernelRequest& request,
+                                         Layout layout, const CudaContext& context) {
   return std::make_unique<SoftmaxCrossEntropyKernel>(request, layout, context);
 }
 

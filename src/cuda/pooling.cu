@@ -281,15 +281,15 @@ class MaxPoolKernel final : public PoolKernel<MaxPool> {
 
 }  // namespace
 
-std::unique_ptr<Kernel> make_cuda_avg_pool(const KernelRequest& request, Layout layout,
-                                           const CudaContext& context) {
+std::unique_ptr<Kernel> make_cuda_kernel(const AvgPool& /*op*/, const KernelRequest& request, Layout layout,
+                                         const CudaContext& context) {
   return with_element(request.output.type, [&]<class Element>(Element /*type*/) -> std::unique_ptr<Kernel> {
     return std::make_unique<AvgPoolKernel<Element>>(request, layout, context);
   });
 }
 
-std::unique_ptr<Kernel> make_cuda_max_pool(const KernelRequest& request, Layout layout,
-                                           const CudaContext& context) {
+std::unique_ptr<Kernel> make_cuda_kernel(const MaxPool& /*op*/, const KernelRequest& request, Layout layout,
+                                         const CudaContext& context) {
   const Extent kernel = std::get<MaxPool>(request.unit.first().op).kernel;
   const bool byte = kernel.height * kernel.width <= 256;
   return with_element(request.output.type, [&]<class Element>(Element /*type*/) -> std::unique_ptr<Kernel> {
