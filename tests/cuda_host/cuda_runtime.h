@@ -15,6 +15,8 @@
 #include <type_traits>
 #include <utility>
 
+// The names are CUDA's.
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming)
 #define __global__
 #define __device__
 #define __host__
@@ -80,6 +82,8 @@ T exchange_value(T value, unsigned from) {
 
 cudaError_t enqueue(Stream* stream, std::function<void()> work);
 cudaError_t check_launch(dim3 blocks, dim3 threads, std::size_t shared_bytes);
+// All blocks; `body` is the kernel with its arguments. Aborts with a message where all threads wait for each
+// other.
 void run_grid(dim3 blocks, dim3 threads, std::size_t shared_bytes, const std::function<void()>& body);
 
 }  // namespace cuda_host
@@ -244,3 +248,4 @@ std::size_t graph_launches();
 void enqueue_everywhere(const std::function<void()>& work);
 
 }  // namespace cuda_host
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)

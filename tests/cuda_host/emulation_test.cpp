@@ -58,7 +58,7 @@ BOOST_AUTO_TEST_CASE(every_element_is_met_once_by_any_grid) {
 
 BOOST_AUTO_TEST_CASE(threads_of_a_block_wait_for_each_other) {
   const TestStream stream;
-  DeviceArray<int> values(stream, 3 * 96);
+  DeviceArray<int> values(stream, std::size_t{3} * 96);
   launch(stream.context(), "number", {3, 96}, number, values.data(), 3 * 96);
   launch(stream.context(), "reverse", {3, 96, 96 * sizeof(int)}, reverse, values.data());
   const std::vector<int> host = values.download();
@@ -71,7 +71,7 @@ BOOST_AUTO_TEST_CASE(threads_of_a_block_wait_for_each_other) {
 
 BOOST_AUTO_TEST_CASE(sums_of_a_block_meet_every_thread) {
   const TestStream stream;
-  std::vector<double> host(4 * 1024);
+  std::vector<double> host(std::size_t{4} * 1024);
   for (std::size_t i = 0; i < host.size(); ++i) host[i] = static_cast<double>(i * i % 1001);
   DeviceArray<double> values(stream, host);
   for (const unsigned threads : {32U, 96U, 1024U}) {

@@ -1,4 +1,6 @@
-#include "fibers.h"
+// Runs the threads of a block, one after the other, on one thread of the host. A thread that waits for others
+// makes room for them; one that never waits costs no switch.
+#include "cuda_runtime.h"
 
 #include <ucontext.h>
 

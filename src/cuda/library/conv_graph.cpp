@@ -46,7 +46,7 @@ Attributes channels_last(const char* name, std::int64_t id, const Shape& shape, 
   return attributes;
 }
 
-void make_output(const TensorRef& tensor, Attributes like) {
+void make_output(const TensorRef& tensor, const Attributes& like) {
   tensor->set_name(like.get_name())
       .set_uid(like.get_uid())
       .set_dim(like.get_dim())
