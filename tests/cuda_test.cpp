@@ -217,7 +217,7 @@ BOOST_AUTO_TEST_CASE(loaded_pictures_have_the_bits_of_the_cpu) {
   network.normalisation = Normalisation{{0.2F, 0.31F, 0.5F}, {0.3F, 0.21F, 0.7F}};
   PictureSet pictures;
   pictures.shape = network.input;
-  for (std::size_t i = 0; i < std::size_t{3 * 5 * 7} * 9; ++i)
+  for (std::size_t i = 0; i < std::size_t{3} * 5 * 7 * 9; ++i)
     pictures.pictures.push_back(static_cast<std::uint8_t>(i * 37 % 256));
   pictures.labels.assign(9, 0);
   const std::vector<std::uint32_t> indices{8, 0, 3, 3};
@@ -227,7 +227,7 @@ BOOST_AUTO_TEST_CASE(loaded_pictures_have_the_bits_of_the_cpu) {
     Buffer workspace = device.allocate(plan->workspace_bytes());
     plan->bind(workspace);
     plan->load(pictures.source(network.normalisation), indices);
-    std::vector<float> values(std::size_t{4 * 3 * 5 * 7});
+    std::vector<float> values(std::size_t{4} * 3 * 5 * 7);
     plan->read(Plan::Port::input, values);
     return values;
   };
