@@ -3,41 +3,16 @@
 #include "cpu/lanes.h"
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
-#include "descent/error.h"
 #include "plan/element.h"
+#include "plan/load_check.h"
 
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <string>
 #include <vector>
 
 namespace descent {
 namespace {
-
-void check(const PictureSource& source, std::span<const std::uint32_t> indices, const Tensor& input,
-           const Tensor* targets) {
-  const auto per_picture = static_cast<std::size_t>(source.shape.elements());
-  const std::size_t count = source.pictures.size() / per_picture;
-  if (input.desc.shape != source.shape.with_batch(static_cast<std::int64_t>(indices.size()))) {
-    throw Error("a batch of " + std::to_string(indices.size()) + " pictures of " + to_string(source.shape) +
-                " does not fit an input of " + to_string(input.desc.shape));
-  }
-  const std::int64_t classes = targets == nullptr ? 0 : targets->desc.shape[1];
-  for (const std::uint32_t index : indices) {
-    if (index >= count) {
-      throw Error("there is no picture " + std::to_string(index) + " among " + std::to_string(count));
-    }
-    if (targets == nullptr) continue;
-    if (index >= source.labels.size()) throw Error("picture " + std::to_string(index) + " has no label");
-    const std::int32_t label = source.labels[index];
-    if (label < 0 || label >= classes) {
-      throw Error("picture " + std::to_string(index) + " has the label " + std::to_string(label) +
-                  ", but the model tells apart " + std::to_string(classes) + " classes (0 to " +
-                  std::to_string(classes - 1) + ")");
-    }
-  }
-}
 
 // Each operation rounds, as in PyTorch.
 DESCENT_CLONES void normalise(const std::uint8_t* from, float* to, std::size_t count, float mean, float std) {
@@ -110,7 +85,7 @@ bool can_load_pictures_into(const TensorDesc& input) {
 
 void load_pictures(const CpuContext& context, const PictureSource& source,
                    std::span<const std::uint32_t> indices, const Tensor& input, const Tensor* targets) {
-  check(source, indices, input, targets);
+  check_batch(source, indices, input, targets);
   const auto channels = static_cast<std::size_t>(source.shape[0]);
   const auto per_picture = static_cast<std::size_t>(source.shape.elements());
   const std::size_t plane = per_picture / channels;

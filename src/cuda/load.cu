@@ -5,6 +5,7 @@
 #include "cuda/load.h"
 #include "descent/error.h"
 #include "plan/element.h"
+#include "plan/load_check.h"
 
 #include <algorithm>
 #include <cstring>
@@ -56,34 +57,6 @@ __global__ void indicate(Batch batch, std::int64_t classes, float* targets) {
   }
 }
 
-void check_batch(const PictureSource& source, std::span<const std::uint32_t> indices, const Tensor& input,
-                 const Tensor* targets) {
-  const auto per_picture = static_cast<std::size_t>(source.shape.elements());
-  const std::size_t count = source.pictures.size() / per_picture;
-  if (input.desc.shape != source.shape.with_batch(static_cast<std::int64_t>(indices.size()))) {
-    throw Error("a batch of " + std::to_string(indices.size()) + " pictures of " + to_string(source.shape) +
-                " does not fit an input of " + to_string(input.desc.shape));
-  }
-  if (source.shape[0] > static_cast<std::int64_t>(most_channels)) {
-    throw Error("pictures of " + to_string(source.shape) +
-                " have too many channels for a CUDA device: at most " + std::to_string(most_channels));
-  }
-  const std::int64_t classes = targets == nullptr ? 0 : targets->desc.shape[1];
-  for (const std::uint32_t index : indices) {
-    if (index >= count) {
-      throw Error("there is no picture " + std::to_string(index) + " among " + std::to_string(count));
-    }
-    if (targets == nullptr) continue;
-    if (index >= source.labels.size()) throw Error("picture " + std::to_string(index) + " has no label");
-    const std::int32_t label = source.labels[index];
-    if (label < 0 || label >= classes) {
-      throw Error("picture " + std::to_string(index) + " has the label " + std::to_string(label) +
-                  ", but the model tells apart " + std::to_string(classes) + " classes (0 to " +
-                  std::to_string(classes - 1) + ")");
-    }
-  }
-}
-
 // The batch's own pictures and labels, one after the other.
 Batch stream_batch(CudaState& state, const PictureSource& source, std::span<const std::uint32_t> indices,
                    bool with_labels) {
@@ -129,6 +102,10 @@ CudaPictures::CudaPictures(const CudaContext& context, const PictureSource& sour
 void load_pictures_cuda(CudaState& state, const PictureSource& source, std::span<const std::uint32_t> indices,
                         const Tensor& input, const Tensor* targets) {
   check_batch(source, indices, input, targets);
+  if (source.shape[0] > static_cast<std::int64_t>(most_channels)) {
+    throw Error("pictures of " + to_string(source.shape) +
+                " have too many channels for a CUDA device: at most " + std::to_string(most_channels));
+  }
   ChannelScales scales{};
   for (std::size_t c = 0; c < static_cast<std::size_t>(source.shape[0]); ++c) {
     scales.mean[c] = source.normalisation == nullptr ? 0 : source.normalisation->mean[c];
