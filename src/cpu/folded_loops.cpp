@@ -114,17 +114,15 @@ class FoldedLanes final : public FoldedKernel {
   }
 
   void forward(const StepContext& /*context*/) override {
-    parallel_for(context_.threads, problem_.blocks, 1,
-                 [this](std::int64_t begin, std::int64_t end, std::int64_t stretch) {
-                   for (std::int64_t block = begin; block < end; ++block) run_block(block, stretch);
-                 });
+    parallel_parts(context_.threads, problem_.blocks, PartOrder::first_to_last,
+                   [this](std::int64_t block, std::int64_t thread) { run_block(block, thread); });
   }
 
  private:
-  void run_block(std::int64_t block, std::int64_t stretch) const {
+  void run_block(std::int64_t block, std::int64_t thread) const {
     const float* x = input() + block * conv_.x_picture();
     if (transposes_) {
-      float* const turned = static_cast<float*>(bound_.scratch) + stretch * conv_.x_picture();
+      float* const turned = static_cast<float*>(bound_.scratch) + thread * conv_.x_picture();
       pictures_to_lanes(x, turned, conv_.x_picture() / lanes);
       x = turned;
     }

@@ -145,8 +145,8 @@ class LanesWeightGradient {
   LanesProblem problem_;
   bool bias_;
   Loops loops_;
-  std::int64_t parts_;
   std::int64_t stretch_;
+  std::int64_t parts_;
   std::vector<std::vector<Reach>> strips_;
 };
 

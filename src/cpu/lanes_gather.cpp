@@ -125,9 +125,12 @@ void LanesGather<Element>::run(const Element* x, std::int64_t x_step, const Pack
 template <class Element>
 void LanesGather<Element>::run(const CpuContext& context, const Element* x, const Packed* packed,
                                const float* bias, Element* y) const {
-  parallel_for(context.threads, blocks_, 1, [&, this](std::int64_t begin, std::int64_t end) {
-    run(x + begin * x_picture(), x_picture(), packed, bias, y + begin * y_picture(), end - begin);
-  });
+  parallel_parts(context.threads, (blocks_ + together_ - 1) / together_, PartOrder::first_to_last,
+                 [&, this](std::int64_t part, std::int64_t /*thread*/) {
+                   const std::int64_t n = part * together_;
+                   run(x + n * x_picture(), x_picture(), packed, bias, y + n * y_picture(),
+                       std::min(together_, blocks_ - n));
+                 });
 }
 
 template class LanesGather<float>;

@@ -70,20 +70,22 @@ class LanesUnitKernel final : public LoopKernel {
 
   void forward(const StepContext& /*context*/) override {
     if (norm_) return forward_with_norm();
-    parallel_for(context_.threads, problem_.blocks, 1, [this](std::int64_t begin, std::int64_t end) {
-      convolve(begin, end, [this](std::int64_t n, std::int64_t blocks) {
-        const std::int64_t at = n * forward_.y_picture();
-        activate_lanes(inner() + at, output<Element>() + at, blocks * forward_.y_picture(), *rule_);
-      });
-    });
+    const std::int64_t parts = (problem_.blocks - 1) / forward_.together() + 1;
+    parallel_parts(
+        context_.threads, parts, PartOrder::first_to_last, [this](std::int64_t part, std::int64_t /*thread*/) {
+          const std::int64_t first = part * forward_.together();
+          const std::int64_t last = std::min(first + forward_.together(), problem_.blocks);
+          convolve(first, last, [this](std::int64_t n, std::int64_t blocks) {
+            const std::int64_t at = n * forward_.y_picture();
+            activate_lanes(inner() + at, output<Element>() + at, blocks * forward_.y_picture(), *rule_);
+          });
+        });
   }
 
   void backward(const StepContext& /*context*/) override {
     if (norm_) sum_gradients();
-    parallel_for(context_.threads, weight_gradient_.parts(), 1,
-                 [this](std::int64_t begin, std::int64_t end, std::int64_t thread) {
-                   for (std::int64_t part = end; part-- > begin;) backward_part(part, thread);
-                 });
+    parallel_parts(context_.threads, weight_gradient_.parts(), PartOrder::last_to_first,
+                   [this](std::int64_t part, std::int64_t thread) { backward_part(part, thread); });
     weight_gradient_.finish(context_, scratch<float>(partial_at_), tensor(bound_.parameter_gradients, 0),
                             conv_.bias ? tensor(bound_.parameter_gradients, 1) : nullptr);
   }
@@ -155,18 +157,17 @@ class LanesUnitKernel final : public LoopKernel {
 
   void forward_with_norm() const {
     auto* const sums = scratch<double>(sums_at_);
-    parallel_for(context_.threads, sums_.parts(), 1, [&, this](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t part = begin; part < end; ++part) {
-        const NormSums::Part of_part = sums_.part(sums, part);
-        of_part.clear(0, problem_.out_channels);
-        convolve(sums_.first_block(part), sums_.first_block(part + 1),
-                 [&](std::int64_t n, std::int64_t blocks) {
-                   for_slices(n, n + blocks, [&](std::int64_t offset, std::int64_t c) {
-                     of_part.add(c, lanes_sums(inner() + offset, inner() + offset, slice_));
+    parallel_parts(context_.threads, sums_.parts(), PartOrder::first_to_last,
+                   [&, this](std::int64_t part, std::int64_t /*thread*/) {
+                     const NormSums::Part of_part = sums_.part(sums, part);
+                     of_part.clear(0, problem_.out_channels);
+                     convolve(sums_.first_block(part), sums_.first_block(part + 1),
+                              [&](std::int64_t n, std::int64_t blocks) {
+                                for_slices(n, n + blocks, [&](std::int64_t offset, std::int64_t c) {
+                                  of_part.add(c, lanes_sums(inner() + offset, inner() + offset, slice_));
+                                });
+                              });
                    });
-                 });
-      }
-    });
     const std::size_t first = conv_.bias ? 2 : 1;
     auto* const by = saved<ChannelForward>(by_at_);
     for (std::int64_t c = 0; c < problem_.out_channels; ++c) {
@@ -177,29 +178,28 @@ class LanesUnitKernel final : public LoopKernel {
       by[c] = channel_forward(moments, tensor(bound_.parameters, first)[c],
                               tensor(bound_.parameters, first + 1)[c]);
     }
-    parallel_for(context_.threads, problem_.blocks, 1, [&, this](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t n = end; n-- > begin;) {
-        for_slices(n, n + 1, [&](std::int64_t offset, std::int64_t c) {
-          normalise_lanes(inner() + offset, output<Element>() + offset, slice_, by[c], rule());
-        });
-      }
-    });
+    parallel_parts(context_.threads, problem_.blocks, PartOrder::last_to_first,
+                   [&, this](std::int64_t n, std::int64_t /*thread*/) {
+                     for_slices(n, n + 1, [&](std::int64_t offset, std::int64_t c) {
+                       normalise_lanes(inner() + offset, output<Element>() + offset, slice_, by[c], rule());
+                     });
+                   });
   }
 
   void sum_gradients() const {
     auto* const sums = scratch<double>(sums_at_);
     const auto* const by = saved<ChannelForward>(by_at_);
-    parallel_for(context_.threads, sums_.parts(), 1, [&, this](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t part = begin; part < end; ++part) {
-        const NormSums::Part of_part = sums_.part(sums, part);
-        of_part.clear(0, problem_.out_channels);
-        for_slices(sums_.first_block(part), sums_.first_block(part + 1),
-                   [&](std::int64_t offset, std::int64_t c) {
-                     of_part.add(c, lanes_gradient_sums(inner() + offset, output_gradient<Element>() + offset,
-                                                        slice_, by[c], rule()));
-                   });
-      }
-    });
+    parallel_parts(
+        context_.threads, sums_.parts(), PartOrder::first_to_last,
+        [&, this](std::int64_t part, std::int64_t /*thread*/) {
+          const NormSums::Part of_part = sums_.part(sums, part);
+          of_part.clear(0, problem_.out_channels);
+          for_slices(sums_.first_block(part), sums_.first_block(part + 1),
+                     [&](std::int64_t offset, std::int64_t c) {
+                       of_part.add(c, lanes_gradient_sums(inner() + offset, output_gradient<Element>() + offset,
+                                                          slice_, by[c], rule()));
+                     });
+        });
     const std::size_t first = conv_.bias ? 2 : 1;
     for (std::int64_t c = 0; c < problem_.out_channels; ++c) {
       const ChannelMoments& moments = saved<ChannelMoments>(moments_at_)[c];

@@ -1,20 +1,45 @@
 // Weight gradient of a convolution, as many pictures to a vector as it holds.
 // Idea: for one tap the outputs that it reached are a rectangle, without edges. A block of output × input
-// channels stays in registers over such rectangles of a stretch of pictures that fits the first cache, then its
-// width are summed and added to the partial gradient: so the sum over width, like the block's way in and out of
-// registers, is paid once in some hundred multiply-adds also on maps of 2×2.
+// channels stays in registers over such rectangles of a stretch of pictures, then its width are summed and
+// added to the partial gradient: so the sum over width, like the block's way in and out of registers, is paid
+// once in some hundred multiply-adds also on maps of 2×2. The dy of a block fits the first cache; all x and dy
+// of the stretch, which each block reads again, most of the second.
 // Bound: arithmetic, that of the innermost loops (lanes_f32_*.cpp, lanes_bf16_dot.cpp).
+#include "cpu/caches.h"
 #include "cpu/lanes_conv.h"
 #include "cpu/parallel.h"
+#include "cpu/simd.h"
 
 #include <algorithm>
+#include <array>
 
 namespace descent {
 
 namespace {
 
-constexpr std::int64_t most_parts = 8;        // partial gradients, whatever the number of threads
+// Partial gradients, whatever the number of threads: enough for a thread to take over some of another's, fewer
+// where they are large.
+constexpr std::int64_t most_parts = 12;
+constexpr std::int64_t parts_of_many = 8;
+constexpr std::int64_t many_weights = 64 * 1024;
 constexpr std::int64_t pixels_in_cache = 56;  // of 8 output channels: 28 KiB
+
+// Blocks of pictures that are summed up together; of more than a few, whole sets of those that the input's
+// gradient computes together.
+std::int64_t stretch_of(const LanesProblem& problem, std::int64_t picture_bytes, std::int64_t together) {
+  const std::int64_t inputs = problem.in_channels * problem.rows.input * problem.columns.input;
+  const std::int64_t pixels = problem.rows.output * problem.columns.output;
+  const std::int64_t bytes = (inputs + problem.out_channels * pixels) * picture_bytes;
+  const std::int64_t most = std::min(pixels_in_cache / pixels, second_cache_bytes() * 3 / 5 / bytes);
+  return most > together ? most / together * together : std::max<std::int64_t>(most, 1);
+}
+
+// Parts that hold whole stretches, as far as possible.
+std::int64_t parts_of(const LanesProblem& problem, std::int64_t stretch) {
+  const std::int64_t most = problem.weights() < many_weights ? most_parts : parts_of_many;
+  const std::int64_t stretches_a_part = (problem.blocks - 1) / (most * stretch) + 1;
+  return (problem.blocks - 1) / (stretches_a_part * stretch) + 1;
+}
 
 // Threes, but 4 = 2 + 2: one alone reads more than it multiplies.
 std::int64_t inputs_at(std::int64_t channel, std::int64_t channels) {
@@ -33,6 +58,18 @@ struct Reached {
   }
 };
 
+constexpr std::int64_t pairs_at_once = 64;  // of an input and a tap
+
+// The sums over `parts` of `count` neighbours, in the order of the parts.
+DESCENT_CLONES void sum_parts(const float* of_part, std::int64_t parts, std::int64_t partial,
+                              std::int64_t count, float* sums) {
+  std::copy_n(of_part, count, sums);
+  for (std::int64_t part = 1; part < parts; ++part) {
+    const float* const more = of_part + part * partial;
+    for (std::int64_t i = 0; i < count; ++i) sums[i] += more[i];
+  }
+}
+
 }  // namespace
 
 template <class Element>
@@ -40,8 +77,9 @@ LanesWeightGradient<Element>::LanesWeightGradient(const LanesProblem& problem, b
     : problem_(problem),
       bias_(bias),
       loops_(loops),
-      parts_(std::min(most_parts, problem.blocks)),
-      stretch_(std::max<std::int64_t>(pixels_in_cache / (problem.rows.output * problem.columns.output), 1)) {
+      stretch_(stretch_of(problem, width * static_cast<std::int64_t>(sizeof(Element)),
+                          LanesElement<Element>::pixels)),
+      parts_(parts_of(problem, stretch_)) {
   // Strips of output rows of much the same height.
   const std::int64_t rows = problem.rows.output;
   const std::int64_t most_rows = std::max<std::int64_t>(pixels_in_cache / problem.columns.output, 1);
@@ -132,8 +170,10 @@ template <class Element>
 void LanesWeightGradient<Element>::add(const Element* x, const Element* dy, std::int64_t dy_picture,
                                        std::int64_t pictures, float* partial) const {
   const LanesProblem& p = problem_;
-  for (std::int64_t output = 0; output < p.out_channels; output += channel_block(output, p.out_channels)) {
-    for (const auto& strip : strips_) add_strip(strip, x, dy, dy_picture, pictures, output, partial);
+  for (const auto& strip : strips_) {
+    for (std::int64_t output = 0; output < p.out_channels; output += channel_block(output, p.out_channels)) {
+      add_strip(strip, x, dy, dy_picture, pictures, output, partial);
+    }
   }
   if (!bias_) return;
   const std::int64_t dy_channel = p.rows.output * p.columns.output * width;
@@ -148,25 +188,28 @@ template <class Element>
 void LanesWeightGradient<Element>::finish(const CpuContext& context, const float* scratch,
                                           float* weight_gradient, float* bias_gradient) const {
   const LanesProblem& p = problem_;
-  const auto total = [&, this](std::int64_t at) {
-    float sum = 0;
-    for (std::int64_t part = 0; part < parts_; ++part) sum += scratch[part * partial() + at];
-    return sum;
-  };
   const std::int64_t pairs = p.in_channels * p.taps();
   const std::int64_t grain = 8 * std::max<std::int64_t>(1, 512 / pairs);
-  parallel_for(context.threads, p.out_channels, grain, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(context.threads, p.out_channels, grain, [&, this](std::int64_t begin, std::int64_t end) {
     for (std::int64_t first = begin; first < end; first += channel_block(first, p.out_channels)) {
       const std::int64_t outputs = channel_block(first, p.out_channels);
-      for (std::int64_t pair = 0; pair < pairs; ++pair) {
+      for (std::int64_t pair = 0; pair < pairs; pair += pairs_at_once) {
+        const std::int64_t some = std::min(pairs_at_once, pairs - pair);
+        std::array<float, pairs_at_once * 8> sums;
+        sum_parts(scratch + first * pairs + pair * outputs, parts_, partial(), some * outputs, sums.data());
         for (std::int64_t o = 0; o < outputs; ++o) {
-          weight_gradient[(first + o) * pairs + pair] = total(first * pairs + pair * outputs + o);
+          float* const to = weight_gradient + (first + o) * pairs + pair;
+          for (std::int64_t i = 0; i < some; ++i) to[i] = sums[static_cast<std::size_t>(i * outputs + o)];
         }
       }
     }
   });
   if (bias_gradient == nullptr) return;
-  for (std::int64_t o = 0; o < p.out_channels; ++o) bias_gradient[o] = bias_ ? total(p.weights() + o) : 0.0F;
+  if (!bias_) {
+    std::fill_n(bias_gradient, p.out_channels, 0.0F);
+  } else {
+    sum_parts(scratch + p.weights(), parts_, partial(), p.out_channels, bias_gradient);
+  }
 }
 
 template <class Element>
@@ -175,15 +218,14 @@ void LanesWeightGradient<Element>::run(const CpuContext& context, const Element*
   const LanesProblem& p = problem_;
   const std::int64_t x_picture = p.in_channels * p.rows.input * p.columns.input * width;
   const std::int64_t dy_picture = p.out_channels * p.rows.output * p.columns.output * width;
-  parallel_for(context.threads, parts_, 1, [&, this](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t part = begin; part < end; ++part) {
-      float* const sums = scratch + part * partial();
-      clear(sums);
-      for_stretches(part, [&, this](std::int64_t n, std::int64_t pictures) {
-        add(x + n * x_picture, dy + n * dy_picture, dy_picture, pictures, sums);
-      });
-    }
-  });
+  parallel_parts(context.threads, parts_, PartOrder::first_to_last,
+                 [&, this](std::int64_t part, std::int64_t /*thread*/) {
+                   float* const sums = scratch + part * partial();
+                   clear(sums);
+                   for_stretches(part, [&, this](std::int64_t n, std::int64_t pictures) {
+                     add(x + n * x_picture, dy + n * dy_picture, dy_picture, pictures, sums);
+                   });
+                 });
   finish(context, scratch, weight_gradient, bias_gradient);
 }
 

@@ -4,6 +4,8 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <exception>
 #include <type_traits>
@@ -49,6 +51,32 @@ void parallel_for(int threads, std::int64_t count, std::int64_t grain, Function&
     }
   }
   if (error) std::rethrow_exception(error);
+}
+
+// Calls f(part, slot) once for each part of [0, parts), for parts of much work. Each of at most `threads`
+// begins with a share of its own, whose memory it knows, and then takes what is left of the others' shares: a
+// core that others use too, as on rented machines, does fewer parts instead of keeping the team waiting.
+// `slot`, below `threads`, is for memory of its own. Parts of a share are begun in order, or the last first.
+// Errors as above.
+enum class PartOrder { first_to_last, last_to_first };
+
+template <class Function>
+void parallel_parts(int threads, std::int64_t parts, PartOrder order, Function&& f) {
+  constexpr std::int64_t most_shares = 256;
+  const std::int64_t shares = std::min({std::int64_t{std::max(threads, 1)}, parts, most_shares});
+  std::array<std::atomic<std::int64_t>, std::size_t{most_shares}> begun;
+  for (std::int64_t share = 0; share < shares; ++share) begun[static_cast<std::size_t>(share)] = 0;
+  const auto work_off = [&](std::int64_t share, std::int64_t slot) {
+    const std::int64_t first = parts * share / shares;
+    const std::int64_t last = parts * (share + 1) / shares;
+    std::atomic<std::int64_t>& next = begun[static_cast<std::size_t>(share)];
+    for (std::int64_t i = next++; i < last - first; i = next++) {
+      f(order == PartOrder::first_to_last ? first + i : last - 1 - i, slot);
+    }
+  };
+  parallel_for(threads, shares, 1, [&](std::int64_t begin, std::int64_t /*end*/, std::int64_t slot) {
+    for (std::int64_t i = 0; i < shares; ++i) work_off((begin + i) % shares, slot);
+  });
 }
 
 }  // namespace descent
