@@ -1,6 +1,7 @@
-// The library's convolutions by rank.
+// The library's convolutions by name.
 #include "cpu/conv_part.h"
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <optional>
 #include <string>
@@ -22,13 +23,8 @@ struct Library {
     problem.source = {8, 1, 7, 7};
     problem.destination = {8, 4, 7, 7};
   }
-  [[nodiscard]] std::vector<std::string> names() const {
-    std::vector<std::string> all;
-    for (int rank = 0; rank < 6; ++rank) {
-      all.push_back(
-          ConvPart::implementation_of(onednn, problem, Direction::forward, {nhwc, nhwc, rank}).value_or(""));
-    }
-    return all;
+  [[nodiscard]] std::vector<std::string> names(std::size_t most = 6) const {
+    return ConvPart::implementations(onednn, problem, Direction::forward, {nhwc, nhwc, {}}, most);
   }
 };
 
@@ -36,15 +32,39 @@ struct Library {
 
 BOOST_AUTO_TEST_SUITE(conv_part)
 
-BOOST_AUTO_TEST_CASE(a_rank_names_the_same_implementation_whatever_has_been_made) {
+BOOST_AUTO_TEST_CASE(a_name_makes_the_same_implementation_whatever_has_been_made) {
   const Library library;
-  const std::vector<std::string> before = library.names();
-  BOOST_TEST(!before.front().empty());
-  for (int rank = 0; rank < 6; ++rank) {
-    const auto part = ConvPart::make(library.onednn, library.problem, Direction::forward, {nhwc, nhwc, rank});
-    BOOST_TEST((part ? part->implementation() : "") == before.at(static_cast<std::size_t>(rank)));
-    BOOST_TEST(library.names() == before, boost::test_tools::per_element());
+  std::vector<std::string> names = library.names();
+  BOOST_REQUIRE(!names.empty());
+  std::vector<std::string> backwards(names.rbegin(), names.rend());
+  for (const auto& order : {names, backwards}) {
+    for (const std::string& name : order) {
+      const auto part = ConvPart::make(library.onednn, library.problem, Direction::forward, {nhwc, nhwc, name});
+      BOOST_REQUIRE(part.has_value());
+      BOOST_TEST(part->implementation() == name);
+    }
   }
+  std::vector<std::string> after = library.names();
+  std::ranges::sort(names);
+  std::ranges::sort(after);
+  BOOST_TEST(after == names, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(names_are_listed_once_and_no_more_than_asked_for) {
+  const Library library;
+  std::vector<std::string> names = library.names();
+  BOOST_TEST(library.names(1).size() == 1U);
+  std::ranges::sort(names);
+  BOOST_TEST((std::ranges::adjacent_find(names) == names.end()));
+}
+
+BOOST_AUTO_TEST_CASE(without_a_name_the_librarys_first_is_made_and_an_unknown_one_is_not) {
+  const Library library;
+  const auto make = [&](const std::string& name) {
+    return ConvPart::make(library.onednn, library.problem, Direction::forward, {nhwc, nhwc, name});
+  };
+  BOOST_TEST((make("").has_value()));
+  BOOST_TEST((!make("jit:none").has_value()));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -30,7 +30,11 @@ class RoutedPart {
              Layout source, Layout destination)
       : direction_(direction) {
     auto part = ConvPart::make(onednn, problem, direction, choice);
-    if (!part) throw Error("a plan names a convolution that this oneDNN does not have", Fault::failure);
+    if (!part)
+      throw Error(
+          "the plan cache names a convolution that this oneDNN does not have: remove descent's plan files from "
+          "the cache folder",
+          Fault::failure);
     part_ = std::move(*part);
     const bool reads_source = direction != Direction::backward_data;
     const bool reads_destination = direction != Direction::forward;

@@ -94,17 +94,19 @@ std::string_view direction_name(Direction direction) {
 
 std::optional<ConvPart> ConvPart::make(const Onednn& onednn, const ConvProblem& problem, Direction direction,
                                        const ConvChoice& choice) {
-  return build(onednn, problem, direction, choice, true);
+  return build(onednn, problem, direction, choice, nullptr);
 }
 
-std::optional<std::string> ConvPart::implementation_of(const Onednn& onednn, const ConvProblem& problem,
-                                                       Direction direction, const ConvChoice& choice) {
-  const std::optional<ConvPart> part = build(onednn, problem, direction, choice, false);
-  return part ? std::optional(part->implementation_) : std::nullopt;
+std::vector<std::string> ConvPart::implementations(const Onednn& onednn, const ConvProblem& problem,
+                                                   Direction direction, const ConvChoice& choice,
+                                                   std::size_t most) {
+  Names names{most, {}};
+  static_cast<void>(build(onednn, problem, direction, choice, &names));
+  return names.of;
 }
 
 std::optional<ConvPart> ConvPart::build(const Onednn& onednn, const ConvProblem& problem, Direction direction,
-                                        const ConvChoice& choice, bool whole) try {
+                                        const ConvChoice& choice, Names* names) try {
   const Descs d = describe(problem, choice, direction);
   const auto algorithm = dnnl::algorithm::convolution_direct;
   const dnnl::primitive_attr attributes = attributes_of(problem, d.destination);
@@ -115,21 +117,25 @@ std::optional<ConvPart> ConvPart::build(const Onednn& onednn, const ConvProblem&
   Desc inner;
   Desc scratchpad;
 
-  // Takes the implementation of the chosen rank; false if there is none, or it is reference code.
+  // Takes the chosen implementation; false if there is none, or it is reference code.
   const auto take = [&]<class Primitive>(typename Primitive::primitive_desc description, auto weights_of) {
-    // Ranks count names: once an implementation has been made, the library lists it several times (3.2).
+    if (names != nullptr) {
+      do {
+        const std::string name = description.impl_info_str();
+        // What has been made the library lists several times.
+        if (!is_reference(name) && std::ranges::count(names->of, name) == 0) names->of.push_back(name);
+      } while (names->of.size() < names->most && description.next_impl());
+      return false;
+    }
     part.implementation_ = description.impl_info_str();
-    for (int rank = choice.implementation; rank > 0; --rank) {
-      const std::string before = part.implementation_;
-      while (part.implementation_ == before) {
-        if (!description.next_impl()) return false;
-        part.implementation_ = description.impl_info_str();
-      }
+    while (!choice.implementation.empty() && part.implementation_ != choice.implementation) {
+      if (!description.next_impl()) return false;
+      part.implementation_ = description.impl_info_str();
     }
     if (is_reference(part.implementation_)) return false;
     inner = weights_of(description);
     scratchpad = description.scratchpad_desc();
-    if (whole) part.call_.primitive = Primitive(description);
+    part.call_.primitive = Primitive(description);
     return true;
   };
 
@@ -157,7 +163,6 @@ std::optional<ConvPart> ConvPart::build(const Onednn& onednn, const ConvProblem&
       break;
   }
   if (!found) return std::nullopt;
-  if (!whole) return part;
 
   part.source_ = unbound(d.source, onednn);
   part.destination_ = unbound(d.destination, onednn);

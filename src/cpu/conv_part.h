@@ -5,9 +5,11 @@
 #include "cpu/onednn.h"
 #include "descent/ops.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace descent {
 
@@ -36,7 +38,8 @@ enum class Direction : std::uint8_t { forward, backward_data, backward_weights }
 struct ConvChoice {
   Layout source = nchw;
   Layout destination = nchw;
-  int implementation = 0;  // rank in the library's own list, by names
+  // By name: the library's list has another order once it has made one of them (3.2). Empty: its first.
+  std::string implementation = {};
   friend bool operator==(const ConvChoice&, const ConvChoice&) = default;
 };
 
@@ -46,11 +49,11 @@ class ConvPart {
   [[nodiscard]] static std::optional<ConvPart> make(const Onednn& onednn, const ConvProblem& problem,
                                                     Direction direction, const ConvChoice& choice);
 
-  // The name of what make() would make, at a fraction of its cost: no code is generated.
-  [[nodiscard]] static std::optional<std::string> implementation_of(const Onednn& onednn,
-                                                                    const ConvProblem& problem,
-                                                                    Direction direction,
-                                                                    const ConvChoice& choice);
+  // Names of what make() can make for the choice's layouts, the library's first choice first, at most `most`;
+  // at a fraction of its cost: no code is generated.
+  [[nodiscard]] static std::vector<std::string> implementations(const Onednn& onednn,
+                                                                const ConvProblem& problem, Direction direction,
+                                                                const ConvChoice& choice, std::size_t most);
 
   // Addresses: source and destination are gradients where the direction says so. `weights` and `bias` are
   // plain; backward_weights writes them. `inner` holds inner_bytes() between derive() and run().
@@ -75,9 +78,14 @@ class ConvPart {
 
  private:
   ConvPart() = default;
-  // Not `whole`: the implementation's name and nothing else.
+  struct Names {
+    std::size_t most = 0;
+    std::vector<std::string> of;
+  };
+  // With `names` lists those of all implementations and makes nothing.
   [[nodiscard]] static std::optional<ConvPart> build(const Onednn& onednn, const ConvProblem& problem,
-                                                     Direction direction, const ConvChoice& choice, bool whole);
+                                                     Direction direction, const ConvChoice& choice,
+                                                     Names* names);
 
   Direction direction_ = Direction::forward;
   dnnl::memory source_;

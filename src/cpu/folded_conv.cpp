@@ -24,7 +24,11 @@ namespace {
 
 ConvPart forward_part(const Onednn& onednn, const ConvProblem& problem, const ConvChoice& choice) {
   auto part = ConvPart::make(onednn, problem, Direction::forward, choice);
-  if (!part) throw Error("a plan names a convolution that this oneDNN does not have", Fault::failure);
+  if (!part)
+    throw Error(
+        "the plan cache names a convolution that this oneDNN does not have: remove descent's plan files from "
+        "the cache folder",
+        Fault::failure);
   return *std::move(part);
 }
 

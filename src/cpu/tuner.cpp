@@ -11,6 +11,7 @@
 #include <array>
 #include <chrono>
 #include <limits>
+#include <utility>
 
 namespace descent {
 
@@ -27,13 +28,18 @@ long preemptions() {
 }
 
 // Shortest of some runs after one warm-up. Whatever else the machine does only adds to a time: runs go on until
-// three that nobody interrupted agree, or until the budget is spent, which is larger for interrupted ones.
-double time_runs(const std::function<void()>& run) {
+// three that nobody interrupted agree, or until the budget is spent, which is larger for interrupted ones. What
+// ran while the machine was slow counts as what it would have taken at its best: candidates are timed one after
+// the other, and none shall win because a neighbour slept.
+double time_runs(const std::function<void()>& run, Pace& pace) {
   using Clock = std::chrono::steady_clock;
+  double slowness = pace.slowness();
   const auto once = [&] {
     const auto begin = Clock::now();
     run();
-    return std::chrono::duration<double>(Clock::now() - begin).count();
+    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    const double before = std::exchange(slowness, pace.slowness());
+    return seconds / std::min(before, slowness);
   };
   constexpr double budget = 0.1;  // seconds
   constexpr double disturbed_budget = 0.4;
@@ -107,7 +113,7 @@ std::vector<ConvChoice> conv_candidates(const ConvProblem& problem) {
 
 // What the library describes and then cannot make is never chosen.
 double time_conv(const Onednn& onednn, const ConvProblem& problem, Direction direction,
-                 const ConvChoice& choice) {
+                 const ConvChoice& choice, Pace& pace) {
   constexpr double never = 1e9;
   std::optional<ConvPart> made = ConvPart::make(onednn, problem, direction, choice);
   if (!made) return never;
@@ -123,10 +129,11 @@ double time_conv(const Onednn& onednn, const ConvProblem& problem, Direction dir
   part.bind({source.data(), destination.data(), weights.data(), bias.data(), inner.data(), scratchpad.data(),
              residual.data()});
   part.derive(onednn);
-  return time_runs([&] {
+  const auto run = [&] {
     if (!problem.inference) part.derive(onednn);
     part.run(onednn);
-  });
+  };
+  return time_runs(run, pace);
 }
 
 }  // namespace
@@ -147,7 +154,7 @@ double Tuner::reorder_seconds(const TensorDesc& from, Format to) {
     binding.output = destination.data();
     binding.scratch = scratch.data();
     kernel->bind(binding);
-    return time_runs([&] { kernel->forward({}); });
+    return time_runs([&] { kernel->forward({}); }, pace_);
   });
 }
 
@@ -158,16 +165,10 @@ bool Tuner::offers(const std::string& key, const std::function<bool()>& make) {
 }
 
 std::vector<std::string> Tuner::implementations(const std::string& key, const ConvProblem& problem,
-                                                Direction direction, ConvChoice choice) {
-  constexpr int most_implementations = 4;  // of the library's list, for one pair of layouts
-  const auto list = [&] {
-    std::vector<std::string> names;
-    for (choice.implementation = 0; choice.implementation < most_implementations; ++choice.implementation) {
-      names.push_back(ConvPart::implementation_of(onednn_, problem, direction, choice).value_or(""));
-      if (measurements_ == nullptr && !names.back().empty()) break;  // no other is asked for
-    }
-    return names;
-  };
+                                                Direction direction, const ConvChoice& choice) {
+  constexpr std::size_t most_implementations = 4;  // of the library's list, for one pair of layouts
+  const std::size_t most = measurements_ == nullptr ? 1 : most_implementations;
+  const auto list = [&] { return ConvPart::implementations(onednn_, problem, direction, choice, most); };
   return measurements_ == nullptr ? list() : measurements_->names(key, list);
 }
 
@@ -176,22 +177,21 @@ const std::vector<Tuner::Timed>& Tuner::conv_times(const ConvProblem& problem, D
   const auto [entry, inserted] = conv_times_.try_emplace(key);
   std::vector<Timed>& times = entry->second;
   if (!inserted) return times;
-  for (ConvChoice choice : conv_candidates(problem)) {
+  for (const ConvChoice& choice : conv_candidates(problem)) {
     const std::string pair =
         fmt::format("{} {} to {}", key, layout_name(choice.source), layout_name(choice.destination));
     bool has_wide = false;
     for (const std::string& implementation : implementations(pair, problem, direction, choice)) {
-      const int rank = choice.implementation++;
       if (implementation.empty()) continue;
       // Narrower code of the same kind wins by a disturbed measurement at most.
       const auto has = [&](std::string_view set) { return implementation.find(set) != std::string::npos; };
       if (problem.inference && has_wide && has("avx2")) continue;
       has_wide = has_wide || has("avx512");
-      const ConvChoice one{choice.source, choice.destination, rank};
+      const ConvChoice one{choice.source, choice.destination, implementation};
       auto seconds = static_cast<double>(times.size());
       if (measurements_ != nullptr) {
         seconds = measurements_->seconds(fmt::format("{} {}", pair, implementation),
-                                         [&] { return time_conv(onednn_, problem, direction, one); });
+                                         [&] { return time_conv(onednn_, problem, direction, one, pace_); });
       }
       times.push_back({one, seconds});
       if (measurements_ == nullptr) break;  // by rule: the library's own first choice
@@ -266,10 +266,11 @@ double Tuner::kernel_seconds(const std::string& key, const KernelRequest& reques
     }
     kernel->bind(binding);
     kernel->refresh();
-    return time_runs([&] {
+    const auto run = [&] {
       kernel->forward({});
       if (training) kernel->backward({});
-    });
+    };
+    return time_runs(run, pace_);
   });
 }
 

@@ -5,6 +5,7 @@
 #include "cpu/conv_part.h"
 #include "cpu/measurements.h"
 #include "cpu/onednn.h"
+#include "cpu/pace.h"
 #include "plan/kernel.h"
 
 #include <functional>
@@ -18,7 +19,7 @@ class Tuner {
  public:
   // Without measurements every candidate costs what its place in the list of candidates says.
   Tuner(const CpuContext& context, const Onednn& onednn, Measurements* measurements)
-      : context_(context), onednn_(onednn), measurements_(measurements) {}
+      : context_(context), onednn_(onednn), measurements_(measurements), pace_(context.threads) {}
 
   // Seconds of copying a tensor from its format to the other; 0 if the bytes are the same.
   double reorder_seconds(const TensorDesc& from, Format to);
@@ -52,14 +53,15 @@ class Tuner {
     ConvChoice choice;
     double seconds = 0;
   };
-  // The library's implementations by rank; empty names for those that it lacks or that are reference code.
+  // The library's implementations, by name.
   std::vector<std::string> implementations(const std::string& key, const ConvProblem& problem,
-                                           Direction direction, ConvChoice choice);
+                                           Direction direction, const ConvChoice& choice);
   const std::vector<Timed>& conv_times(const ConvProblem& problem, Direction direction);
 
   CpuContext context_;
   Onednn onednn_;
   Measurements* measurements_;
+  Pace pace_;
   std::map<std::string, std::vector<Timed>> conv_times_;  // of this prepare(), by problem and direction
 };
 
