@@ -1,12 +1,16 @@
 // What `descent bench` measures with: pictures out of nothing, sums of times, the machine's limits.
 #include "bench/bench.h"
 
+#include "compare.h"
+#include "cuda_host/emulated_device.h"
+
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <set>
 #include <string>
 
 using namespace descent;
+using namespace descent::test;
 
 namespace {
 
@@ -70,6 +74,19 @@ BOOST_AUTO_TEST_CASE(a_step_is_the_sum_of_its_parts_in_every_run) {
     BOOST_TEST(!result.operations.empty());
     BOOST_TEST(result.parameters == 30394);
   }
+}
+
+BOOST_AUTO_TEST_CASE(where_steps_are_recorded_what_is_played_back_is_timed) {
+  const auto device = make_emulated_cuda(by_rule(1));
+  const Network network = load_network("convnet");
+  const std::size_t before = emulated_replays();
+  const BenchResult result =
+      bench(*device, network, synthetic_pictures(network, 4, 1), {.batch = 4, .runs = 3});
+  BOOST_REQUIRE(result.parts.size() == 2U);
+  BOOST_TEST(result.parts.at(0).name == "load");
+  BOOST_TEST(result.parts.at(1).name == "step");
+  BOOST_TEST(emulated_replays() == before + 4);  // all steps, of which two do not count, but the first
+  BOOST_TEST(result.loss > 1);
 }
 
 BOOST_AUTO_TEST_CASE(an_update_counts_what_it_reads_and_writes) {

@@ -5,10 +5,13 @@
 #include "cuda_host/emulated_device.h"
 #include "descent/error.h"
 
+#include <fmt/format.h>
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
 #include <cmath>
+#include <set>
+#include <string>
 
 namespace descent::test {
 
@@ -47,6 +50,22 @@ void check_statistics(const Outcome& actual, const Outcome& expected, const Para
   }
 }
 
+// The cases that would have run on a GPU too; said at the end, in the form in which tools/test counts.
+class WithoutGpu {
+ public:
+  static void note() { cases().insert(boost::unit_test::framework::current_test_case().full_name()); }
+  ~WithoutGpu() {
+    for (const std::string& name : cases()) fmt::print("skip {} on a GPU: no CUDA device\n", name);
+  }
+
+ private:
+  static std::set<std::string>& cases() {
+    static std::set<std::string> names;
+    return names;
+  }
+};
+BOOST_GLOBAL_FIXTURE(WithoutGpu);
+
 }  // namespace
 
 DeviceOptions by_rule(int threads) {
@@ -60,7 +79,11 @@ DeviceOptions by_rule(int threads) {
 std::vector<TestedDevice> cuda_devices() {
   std::vector<TestedDevice> all;
   all.push_back({"cuda on the host", make_emulated_cuda(by_rule(1))});
-  if (auto gpu = find_gpu()) all.push_back({"cuda", std::move(gpu)});
+  if (auto gpu = find_gpu()) {
+    all.push_back({"cuda", std::move(gpu)});
+  } else {
+    WithoutGpu::note();
+  }
   return all;
 }
 

@@ -1,6 +1,7 @@
 // The library's way from pictures to classes.
 #include "descent/predictor.h"
 #include "allocations.h"
+#include "compare.h"
 #include "descent/error.h"
 #include "descent/random.h"
 #include "reference/device.h"
@@ -14,6 +15,7 @@
 #include <vector>
 
 using namespace descent;
+using namespace descent::test;
 
 namespace {
 
@@ -140,24 +142,27 @@ BOOST_AUTO_TEST_CASE(a_picture_is_made_into_the_networks_input_first) {
 }
 
 BOOST_AUTO_TEST_CASE(predictors_in_several_threads_share_a_device_and_a_model) {
-  const auto device = make_device("cpu", {.threads = 1, .use_plan_cache = false, .measure = false});
   const Model model = make_model();
   const auto pictures = random_pictures(20);
-  Predictor alone(*device, model, 4);
-  const auto wanted = alone.predict(pictures, 20);
+  for (const auto& [name, device] : devices(1)) {
+    Predictor alone(*device, model, 4);
+    const auto wanted = alone.predict(pictures, 20);
 
-  std::vector<std::vector<Prediction>> answers(4);
-  std::vector<std::thread> threads;
-  for (auto& own : answers) {
-    threads.emplace_back([&device, &model, &pictures, &own] {
-      Predictor predictor(*device, model, 4);
-      for (int round = 0; round < 5; ++round) own = predictor.predict(pictures, 20);
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  for (const auto& own : answers) {
-    BOOST_REQUIRE(own.size() == 20U);
-    for (std::size_t i = 0; i < 20; ++i) BOOST_TEST((own[i].logits == wanted[i].logits));
+    std::vector<std::vector<Prediction>> answers(4);
+    std::vector<std::thread> threads;
+    for (auto& own : answers) {
+      threads.emplace_back([&here = *device, &model, &pictures, &own] {
+        Predictor predictor(here, model, 4);
+        for (int round = 0; round < 5; ++round) own = predictor.predict(pictures, 20);
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    BOOST_TEST_CONTEXT(name) {
+      for (const auto& own : answers) {
+        BOOST_REQUIRE(own.size() == 20U);
+        for (std::size_t i = 0; i < 20; ++i) BOOST_TEST((own[i].logits == wanted[i].logits));
+      }
+    }
   }
 }
 

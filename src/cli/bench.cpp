@@ -49,8 +49,9 @@ struct BenchArguments {
 };
 
 constexpr auto footer =
-    "Modes: train measures whole steps (load a batch, forward, loss, backward, update), infer measures\n"
-    "answers (copy a batch in, forward, copy the answers out), update the optimizer's pass over --parameters.\n"
+    "Modes: train measures whole steps (load a batch, forward, loss, backward, update; on a GPU load, and the\n"
+    "rest as it is recorded and played back), infer measures answers (copy a batch in, forward, copy the\n"
+    "answers out), update the optimizer's pass over --parameters.\n"
     "All are warm: plans are made and two runs thrown away before the first that counts. Operations are\n"
     "timed one by one afterwards.";
 

@@ -276,9 +276,9 @@ __global__ void __launch_bounds__(tile_threads)
   double first[Shape::wide];
   double second[Shape::wide];
 #pragma unroll
-  for (int j = 0; j < Shape::wide; ++j) {  // row 0 reads what it wrote
-    first[j] = totals[wide_at + j];
-    second[j] = totals[Shape::columns + wide_at + j];
+  for (int j = 0; j < Shape::wide; ++j) {  // row 0 reads what it wrote; the others take no part
+    first[j] = thread < lanes ? totals[wide_at + j] : 0;
+    second[j] = thread < lanes ? totals[Shape::columns + wide_at + j] : 0;
   }
   const int begin = group * gather.out + first_column;
   const int end = group * gather.out + std::min(gather.out, first_column + Shape::columns);

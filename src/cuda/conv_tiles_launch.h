@@ -35,7 +35,9 @@ void launch_tiles_in(const CudaContext& context, const Gather& gather, const Con
   const auto launch_shape = [&]<class Shape>(Shape /*shape*/) {
     launch_tiles_of<Element, Shape, width>(context, gather, ending, source, weights, destination);
   };
+  constexpr int few = 64 * 128;  // cells: larger tiles would leave most multiprocessors idle
   if (gather.out <= 8) return launch_shape(TileShape<128, 8, 4, 2>{});
+  if (gather.out <= 16 && gather.cells(0) < few) return launch_shape(TileShape<32, 16, 2, 2>{});
   if (gather.out <= 16) return launch_shape(TileShape<128, 16, 4, 4>{});
   if (gather.out <= 32) return launch_shape(TileShape<64, 32, 4, 4>{});
   // Large enough to keep every multiprocessor busy with two blocks.

@@ -74,6 +74,7 @@ CudaDevice::CudaDevice(int ordinal, const DeviceOptions& options) : state_(std::
 }
 
 CudaDevice::~CudaDevice() {
+  const std::lock_guard lock(state_->mutex);
   if (state_->context.stream != nullptr) cudaStreamSynchronize(state_->context.stream);
 }
 

@@ -46,7 +46,9 @@ CudaFactory::CudaFactory(std::shared_ptr<CudaState> state, const PlanRequest& re
       precision_(request.precision),
       result_(request.loss ? std::make_unique<CudaResult>(state_->context) : nullptr) {}
 
+// Not while another thread records: its recording would end in an error.
 CudaFactory::~CudaFactory() {
+  const std::lock_guard lock(state_->mutex);
   cudaStreamSynchronize(state_->context.stream);
   CudaFactory::forget();
 }
@@ -179,20 +181,21 @@ void CudaFactory::gather_result(const Tensor& loss_rows) {
 
 std::optional<StepResult> CudaFactory::gathered_result() {
   if (result_ == nullptr || !result_->is_expected()) return std::nullopt;
-  return result_->result();
+  return result_->result(state_->mutex);
 }
 
 void CudaFactory::prepare_update(ParameterStore& store, OptimizerState& state, const UpdateRequest& request) {
   const CudaTurn turn(*state_);
-  const CudaUpdateKey key = state_->update->prepare(store, state, request);
-  if (key != update_) {
+  if (update_ == nullptr) update_ = std::make_unique<CudaUpdate>(state_->context);
+  const CudaUpdateKey key = update_->prepare(store, state, request);
+  if (key != prepared_) {
     forget_if([](const Recording& recording) { return recording.part.kind == PlanPart::Kind::step; });
   }
-  update_ = key;
+  prepared_ = key;
 }
 
 void CudaFactory::enqueue_update() {
-  state_->update->enqueue(result_->loss_sum());
+  update_->enqueue(result_->loss_sum());
 }
 
 }  // namespace descent

@@ -56,7 +56,8 @@ class CudaFactory final : public KernelFactory {
   std::unique_ptr<CudaResult> result_;  // null without a loss
   std::vector<Recording> recordings_;
   bool recording_ = false;
-  CudaUpdateKey update_;
+  std::unique_ptr<CudaUpdate> update_;  // of this plan's steps: another thread's plan may step in between
+  CudaUpdateKey prepared_;
 };
 
 }  // namespace descent

@@ -11,7 +11,7 @@ namespace {
 
 int as_int(std::int64_t value) {
   if (value > std::numeric_limits<int>::max()) {
-    throw Error("a convolution of more than 2^31 cells does not fit the CUDA device; take a smaller batch");
+    throw Error("a convolution of more than 2^30 cells does not fit the CUDA device; take a smaller batch");
   }
   return static_cast<int>(value);
 }
@@ -70,7 +70,7 @@ Gather make_gather(const Conv& op, const Shape& input, const Shape& output, bool
   gather.weight_out = backward ? taps : inputs * taps;
   const std::int64_t cells = static_cast<std::int64_t>(gather.pictures) *
                              std::max(side(input, 2) * side(input, 3), side(output, 2) * side(output, 3));
-  (void)as_int(cells);
+  (void)as_int(2 * cells);  // blocks count on by as many threads as there are at most
   (void)as_int(static_cast<std::int64_t>(inputs) * taps * output[1]);
   list_taps(gather);
   return gather;

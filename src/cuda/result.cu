@@ -59,12 +59,15 @@ void CudaResult::gather(const float* loss_rows, std::int64_t rows) {
          static_cast<volatile Letter*>(letter_there_));
 }
 
-StepResult CudaResult::result() const {
+StepResult CudaResult::result(std::recursive_mutex& recording) const {
   const volatile Letter* const letter = letter_.as<Letter>();
   constexpr int looks = 1000;
   for (int look = 1; letter->number != expected_; ++look) {
     if (look % looks != 0) continue;
-    const cudaError_t status = cudaStreamQuery(context_.stream);
+    const cudaError_t status = [&, this] {
+      const std::lock_guard lock(recording);
+      return cudaStreamQuery(context_.stream);
+    }();
     if (status == cudaErrorNotReady) continue;
     check(status, "a step");
     if (letter->number == expected_) break;

@@ -6,6 +6,7 @@
 #include "descent/device.h"
 
 #include <cstdint>
+#include <mutex>
 
 namespace descent {
 
@@ -18,7 +19,9 @@ class CudaResult {
   // A gathering has been started, recorded or not; result() waits for the last one.
   void expect() { ++expected_; }
   [[nodiscard]] bool is_expected() const { return expected_ > 0; }
-  [[nodiscard]] StepResult result() const;
+  // Asks the stream, if it takes long, with `recording` locked: who asks while another thread records ends
+  // that.
+  [[nodiscard]] StepResult result(std::recursive_mutex& recording) const;
 
   // Device memory: the last sum of losses.
   [[nodiscard]] const double* loss_sum() const { return sums_.as<double>(); }

@@ -19,7 +19,7 @@ struct ArenaPlan {
   std::size_t bytes = 0;
 };
 
-inline constexpr std::size_t arena_alignment = 64;
+inline constexpr std::size_t arena_alignment = 256;  // what cuBLASLt asks of its workspace
 
 // Largest first, each at the lowest offset that is free throughout its life ("greedy by size"; Pisarchyk &
 // Lee, "Efficient memory management for deep neural net inference", 2020).
