@@ -5,11 +5,11 @@
 #include "cuda_host/emulated_device.h"
 #include "descent/error.h"
 
-#include <fmt/format.h>
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <set>
 #include <string>
 
@@ -55,7 +55,10 @@ class WithoutGpu {
  public:
   static void note() { cases().insert(boost::unit_test::framework::current_test_case().full_name()); }
   ~WithoutGpu() {
-    for (const std::string& name : cases()) fmt::print("skip {} on a GPU: no CUDA device\n", name);
+    for (const std::string& name : cases()) {
+      for (const char* const piece : {"skip ", name.c_str(), " on a GPU: no CUDA device\n"})
+        std::fputs(piece, stdout);
+    }
   }
 
  private:

@@ -21,7 +21,7 @@ namespace {
 // where they are large.
 constexpr std::int64_t most_parts = 12;
 constexpr std::int64_t parts_of_many = 8;
-constexpr std::int64_t many_weights = 64 * 1024;
+constexpr std::int64_t many_weights = std::int64_t{64} * 1024;
 constexpr std::int64_t pixels_in_cache = 56;  // of 8 output channels: 28 KiB
 
 // Blocks of pictures that are summed up together; of more than a few, whole sets of those that the input's
