@@ -6,7 +6,6 @@
 
 #include "cpu/aligned.h"
 #include "cpu/library_kernels.h"
-#include "descent/error.h"
 
 #include <fmt/format.h>
 
@@ -29,13 +28,7 @@ class RoutedPart {
   RoutedPart(const Onednn& onednn, const ConvProblem& problem, Direction direction, const ConvChoice& choice,
              Layout source, Layout destination)
       : direction_(direction) {
-    auto part = ConvPart::make(onednn, problem, direction, choice);
-    if (!part)
-      throw Error(
-          "the plan cache names a convolution that this oneDNN does not have: remove descent's plan files from "
-          "the cache folder",
-          Fault::failure);
-    part_ = std::move(*part);
+    part_ = ConvPart::make_chosen(onednn, problem, direction, choice);
     const bool reads_source = direction != Direction::backward_data;
     const bool reads_destination = direction != Direction::forward;
     route(source_, onednn, problem.source, problem.type, source, choice.source, reads_source);

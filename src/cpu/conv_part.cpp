@@ -1,5 +1,7 @@
 #include "cpu/conv_part.h"
 
+#include "descent/error.h"
+
 #include <algorithm>
 #include <limits>
 #include <utility>
@@ -95,6 +97,19 @@ std::string_view direction_name(Direction direction) {
 std::optional<ConvPart> ConvPart::make(const Onednn& onednn, const ConvProblem& problem, Direction direction,
                                        const ConvChoice& choice) {
   return build(onednn, problem, direction, choice, nullptr);
+}
+
+ConvPart ConvPart::make_chosen(const Onednn& onednn, const ConvProblem& problem, Direction direction,
+                               const ConvChoice& choice) {
+  std::optional<ConvPart> part = make(onednn, problem, direction, choice);
+  if (!part) {
+    throw Error(
+        "the plan cache names a convolution that this oneDNN does not have: remove descent's plan files from "
+        "the "
+        "cache folder",
+        Fault::failure);
+  }
+  return *std::move(part);
 }
 
 std::vector<std::string> ConvPart::implementations(const Onednn& onednn, const ConvProblem& problem,

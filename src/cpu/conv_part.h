@@ -49,6 +49,10 @@ class ConvPart {
   [[nodiscard]] static std::optional<ConvPart> make(const Onednn& onednn, const ConvProblem& problem,
                                                     Direction direction, const ConvChoice& choice);
 
+  // The same for a choice that a plan has made: throws Error if there is none.
+  [[nodiscard]] static ConvPart make_chosen(const Onednn& onednn, const ConvProblem& problem,
+                                            Direction direction, const ConvChoice& choice);
+
   // Names of what make() can make for the choice's layouts, the library's first choice first, at most `most`;
   // at a fraction of its cost: no code is generated.
   [[nodiscard]] static std::vector<std::string> implementations(const Onednn& onednn,

@@ -7,7 +7,6 @@
 #include "cpu/aligned.h"
 #include "cpu/folded_kernels.h"
 #include "cpu/library_kernels.h"
-#include "descent/error.h"
 #include "plan/folded.h"
 
 #include <fmt/format.h>
@@ -22,16 +21,6 @@ namespace descent {
 
 namespace {
 
-ConvPart forward_part(const Onednn& onednn, const ConvProblem& problem, const ConvChoice& choice) {
-  auto part = ConvPart::make(onednn, problem, Direction::forward, choice);
-  if (!part)
-    throw Error(
-        "the plan cache names a convolution that this oneDNN does not have: remove descent's plan files from "
-        "the cache folder",
-        Fault::failure);
-  return *std::move(part);
-}
-
 class FoldedConv final : public Kernel {
  public:
   FoldedConv(const KernelRequest& request, const ConvChoice& choice, const Onednn& onednn)
@@ -39,7 +28,7 @@ class FoldedConv final : public Kernel {
         run_(folded_run(request.unit.layers)),
         problem_(folded_problem(request)),
         choice_(choice),
-        part_(forward_part(onednn, problem_, choice)),
+        part_(ConvPart::make_chosen(onednn, problem_, Direction::forward, choice)),
         inner_(part_.inner_bytes()),
         shifts_(static_cast<std::size_t>(problem_.op.out) * sizeof(float)) {
     needs_.output = {problem_.type, choice.destination};

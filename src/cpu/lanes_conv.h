@@ -5,6 +5,7 @@
 #include "cpu/context.h"
 #include "cpu/lanes.h"
 #include "cpu/lanes_loops.h"
+#include "cpu/parallel.h"
 #include "descent/ops.h"
 #include "descent/tensor.h"
 
@@ -55,6 +56,15 @@ class LanesGather {
            std::int64_t pictures) const;
   // How many blocks run() had best be given at once, while they are in cache.
   [[nodiscard]] std::int64_t together() const { return together_; }
+  // Calls f(first block, blocks) for all blocks, as many at once, on the context's threads.
+  template <class Function>
+  void for_sets(const CpuContext& context, Function&& f) const {
+    parallel_parts(context.threads, (blocks_ - 1) / together_ + 1, PartOrder::first_to_last,
+                   [&, this](std::int64_t set, std::int64_t /*thread*/) {
+                     const std::int64_t n = set * together_;
+                     f(n, std::min(together_, blocks_ - n));
+                   });
+  }
   // From one block of pictures to the next, in elements.
   [[nodiscard]] std::int64_t x_picture() const { return inputs_ * x_channel_; }
   [[nodiscard]] std::int64_t y_picture() const { return outputs_ * y_channel_; }

@@ -4,7 +4,6 @@
 // most runs are of one pixel, the same pixel of several blocks of pictures takes their place.
 // Bound: arithmetic, that of the innermost loops (lanes_f32_*.cpp, lanes_bf16_dot.cpp).
 #include "cpu/lanes_conv.h"
-#include "cpu/parallel.h"
 
 #include <algorithm>
 #include <array>
@@ -125,12 +124,9 @@ void LanesGather<Element>::run(const Element* x, std::int64_t x_step, const Pack
 template <class Element>
 void LanesGather<Element>::run(const CpuContext& context, const Element* x, const Packed* packed,
                                const float* bias, Element* y) const {
-  parallel_parts(context.threads, (blocks_ + together_ - 1) / together_, PartOrder::first_to_last,
-                 [&, this](std::int64_t part, std::int64_t /*thread*/) {
-                   const std::int64_t n = part * together_;
-                   run(x + n * x_picture(), x_picture(), packed, bias, y + n * y_picture(),
-                       std::min(together_, blocks_ - n));
-                 });
+  for_sets(context, [&, this](std::int64_t n, std::int64_t pictures) {
+    run(x + n * x_picture(), x_picture(), packed, bias, y + n * y_picture(), pictures);
+  });
 }
 
 template class LanesGather<float>;

@@ -70,16 +70,12 @@ class LanesUnitKernel final : public LoopKernel {
 
   void forward(const StepContext& /*context*/) override {
     if (norm_) return forward_with_norm();
-    const std::int64_t parts = (problem_.blocks - 1) / forward_.together() + 1;
-    parallel_parts(
-        context_.threads, parts, PartOrder::first_to_last, [this](std::int64_t part, std::int64_t /*thread*/) {
-          const std::int64_t first = part * forward_.together();
-          const std::int64_t last = std::min(first + forward_.together(), problem_.blocks);
-          convolve(first, last, [this](std::int64_t n, std::int64_t blocks) {
-            const std::int64_t at = n * forward_.y_picture();
-            activate_lanes(inner() + at, output<Element>() + at, blocks * forward_.y_picture(), *rule_);
-          });
-        });
+    forward_.for_sets(context_, [this](std::int64_t first, std::int64_t count) {
+      convolve(first, first + count, [this](std::int64_t n, std::int64_t blocks) {
+        const std::int64_t at = n * forward_.y_picture();
+        activate_lanes(inner() + at, output<Element>() + at, blocks * forward_.y_picture(), *rule_);
+      });
+    });
   }
 
   void backward(const StepContext& /*context*/) override {

@@ -53,13 +53,13 @@ void parallel_for(int threads, std::int64_t count, std::int64_t grain, Function&
   if (error) std::rethrow_exception(error);
 }
 
+enum class PartOrder { first_to_last, last_to_first };
+
 // Calls f(part, slot) once for each part of [0, parts), for parts of much work. Each of at most `threads`
 // begins with a share of its own, whose memory it knows, and then takes what is left of the others' shares: a
 // core that others use too, as on rented machines, does fewer parts instead of keeping the team waiting.
 // `slot`, below `threads`, is for memory of its own. Parts of a share are begun in order, or the last first.
 // Errors as above.
-enum class PartOrder { first_to_last, last_to_first };
-
 template <class Function>
 void parallel_parts(int threads, std::int64_t parts, PartOrder order, Function&& f) {
   constexpr std::int64_t most_shares = 256;

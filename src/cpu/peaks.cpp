@@ -6,6 +6,7 @@
 #include "cpu/peaks.h"
 
 #include "cpu/aligned.h"
+#include "cpu/multiply_adds.h"
 #include "cpu/parallel.h"
 #include "cpu/peak_tiles.h"
 #include "cpu/simd.h"
@@ -27,35 +28,15 @@ namespace {
 using Wide = float __attribute__((vector_size(64)));
 using Narrow = float __attribute__((vector_size(32)));
 
-constexpr std::size_t chains = 12;
+constexpr std::size_t chains = multiply_add_chains;
 constexpr std::int64_t rounds = 20000;
 
-// Results go here, so that no compiler leaves the work out.
-struct alignas(64) Sink {
-  std::array<float, 16> values{};
-};
-
-// The factors are read from memory that the compiler cannot know: 1 and 0, so that nothing overflows.
-template <class Vector>
-[[gnu::always_inline]] inline void multiply_add(const volatile float* factors, Sink& sink) {
-  const Vector factor = Vector{} + factors[0];
-  const Vector term = Vector{} + factors[1];
-  std::array<Vector, chains> sums;
-  for (Vector& sum : sums) sum = Vector{} + factors[1];  // read anew: the chains must not look alike
-  for (std::int64_t round = 0; round < rounds; ++round) {
-#pragma GCC unroll 12
-    for (std::size_t chain = 0; chain < chains; ++chain) sums[chain] = sums[chain] * factor + term;
-  }
-  for (std::size_t chain = 1; chain < chains; ++chain) sums[0] += sums[chain];
-  std::memcpy(sink.values.data(), sums.data(), sizeof(Vector));
-}
-
 DESCENT_CLONES void wide_multiply_add(const volatile float* factors, Sink& sink) {
-  multiply_add<Wide>(factors, sink);
+  multiply_add<Wide>(factors, rounds, sink);
 }
 
 DESCENT_CLONES void narrow_multiply_add(const volatile float* factors, Sink& sink) {
-  multiply_add<Narrow>(factors, sink);
+  multiply_add<Narrow>(factors, rounds, sink);
 }
 
 [[gnu::target("avx512f,avx512bf16")]] void bf16_dot(const volatile float* factors, Sink& sink) {
