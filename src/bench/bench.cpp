@@ -67,7 +67,9 @@ void measure_training(Plan& plan, ParameterStore& store, const Network& network,
   Device& device = store.device();
   OptimizerState state(device, store.layout(), slots(request.optimizer));
   const std::vector<UpdateRange> ranges = update_ranges(store.layout(), {});
-  const PictureSource source = pictures.source(network.normalisation);
+  PictureSource source = pictures.source(network.normalisation);
+  const std::unique_ptr<PlacedPictures> placed = device.place(source);
+  source.placed = placed.get();
   const std::vector<std::uint32_t> order = epoch_order(pictures.size(), true, request.seed, 0);
   const auto batch = static_cast<std::size_t>(request.batch);
   const UpdateRequest update{request.optimizer, ranges, still, 0, Decay::decoupled, 0};

@@ -8,6 +8,7 @@ smaller wheels, are respected).
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -57,10 +58,12 @@ def require_torch(arguments=None, also=None, without=()):
     chosen = None
     for index, argument in enumerate(arguments):
         if argument == "--python" and index + 1 < len(arguments):
-            chosen = Path(arguments[index + 1])
+            chosen = arguments[index + 1]
         elif argument.startswith("--python="):
-            chosen = Path(argument.split("=", 1)[1])
-    if chosen is None:
+            chosen = argument.split("=", 1)[1]
+    if chosen is not None:
+        chosen = Path(shutil.which(chosen) or chosen)  # a name of the search path will do
+    else:
         if not missing(packages):
             return
         chosen = VENV / "bin" / "python"
