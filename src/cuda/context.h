@@ -22,6 +22,7 @@ struct CudaContext {
   int compute = 0;                        // 90: compute capability 9.0
   std::size_t shared_bytes = 48U << 10U;  // that a block may ask for, at most
   bool tf32 = false;                      // only if it was asked for
+  bool tensor_cores = false;              // that this program has code for: has_tensor_cores()
   const StepMoment* moment = nullptr;     // device memory: kernels read it, not the StepContext that they get
 };
 

@@ -4,6 +4,7 @@
 #include "cuda/libraries.h"
 #include "cuda/load.h"
 #include "cuda/peaks.h"
+#include "cuda/weight_products.h"
 #include "descent/error.h"
 #include "plan/element.h"
 
@@ -62,6 +63,7 @@ CudaDevice::CudaDevice(int ordinal, const DeviceOptions& options) : state_(std::
     throw Error(fmt::format("{} has compute capability {}.{}; descent needs 7.5 or newer", properties_.name,
                             properties_.major, properties_.minor));
   }
+  context.tensor_cores = has_tensor_cores();
   context.stream = state_->stream.create();
   state_->moment = DeviceBytes(sizeof(StepMoment));
   context.moment = state_->moment.as<const StepMoment>();

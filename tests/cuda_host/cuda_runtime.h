@@ -178,6 +178,15 @@ inline cudaError_t cudaFuncSetAttribute(const void* /*function*/, cudaFuncAttrib
   return cudaSuccess;
 }
 
+struct cudaFuncAttributes {
+  int ptxVersion;
+};
+template <class... Parameters>
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, void (*/*function*/)(Parameters...)) {
+  *attributes = {90};
+  return cudaSuccess;
+}
+
 // Devices.
 struct cudaDeviceProp {
   char name[256];

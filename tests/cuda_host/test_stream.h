@@ -16,6 +16,7 @@ class TestStream {
     check(cudaStreamCreateWithFlags(&context_.stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
     context_.multiprocessors = 3;
     context_.compute = 90;
+    context_.tensor_cores = true;
   }
   TestStream(const TestStream&) = delete;
   TestStream& operator=(const TestStream&) = delete;

@@ -1,0 +1,25 @@
+// Tensor cores, and copies into shared memory that run beside them: device code of compute capability 8.0 and
+// newer. Compiled for older targets these functions stop the kernel; tensor_cores() says beforehand.
+#pragma once
+
+#include "cuda/intrinsics.h"
+#include "plan/element.h"
+
+#include <cstdint>
+
+namespace descent {
+
+// One matrix of 16 × 16, k by rows in shared memory, as the left factor: lane's address for load_transposed().
+// Its rows lie `pitch` elements apart.
+[[nodiscard]] __device__ inline const Bf16* left_row(const Bf16* tile, int pitch, int lane) {
+  const int matrix = lane / 8;
+  return tile + (lane % 8 + matrix / 2 * 8) * pitch + matrix % 2 * 8;
+}
+
+// The same as two right factors of 16 × 8 side by side.
+[[nodiscard]] __device__ inline const Bf16* right_row(const Bf16* tile, int pitch, int lane) {
+  const int matrix = lane / 8;
+  return tile + (lane % 8 + matrix % 2 * 8) * pitch + matrix / 2 * 8;
+}
+
+}  // namespace descent
