@@ -1,4 +1,4 @@
-// The kernels that gather_product() chooses from: conv_direct.cu, conv_tiles_*.cu.
+// The kernels that gather_product() chooses from: conv_direct.cu, conv_dots.cu, conv_tiles_*.cu.
 #pragma once
 
 #include "cuda/conv_passes.h"
@@ -17,6 +17,11 @@ void launch_conv_few(const CudaContext& context, const Gather& gather, const Con
 template <class Element>
 void launch_conv_tiles(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
                        const Element* source, const float* weights, Element* destination);
+
+// Forward, a table of taps, and few sums altogether; takes no sums a channel.
+template <class Element>
+void launch_conv_dots(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
+                      const Element* source, const float* weights, Element* destination);
 
 // Everything; takes no sums.
 template <class Element>

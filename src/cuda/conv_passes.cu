@@ -23,9 +23,22 @@ bool takes_sums(const Gather& gather) {
   return kind_of(gather) != Kind::each;
 }
 
+// So few sums that tiles of them would leave most multiprocessors idle. Bound: the weights a cell reads, again
+// and again, through the second cache.
+template <class Element>
+bool suits_dots(const Gather& gather, const ConvEnding<Element>& ending) {
+  constexpr std::int64_t few_sums = 16384;
+  constexpr std::int64_t few_products = std::int64_t{1} << 24U;
+  const std::int64_t sums = std::int64_t{gather.cells(0)} * gather.destination_channels();
+  return ending.sums.partial == nullptr && !gather.rows.backward && gather.has_table && sums <= few_sums &&
+         sums * gather.in * gather.kernel() <= few_products;
+}
+
 template <class Element>
 void gather_product(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
                     const Element* source, const float* weights, Element* destination) {
+  if (suits_dots(gather, ending))
+    return launch_conv_dots(context, gather, ending, source, weights, destination);
   switch (kind_of(gather)) {
     case Kind::few:
       return launch_conv_few(context, gather, ending, source, weights, destination);
