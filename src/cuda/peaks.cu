@@ -1,5 +1,7 @@
-// Arithmetic in f32: chains of multiply-adds in registers, many warps. Matrix units are not measured:
-// bf16_flops stays 0. Memory: a copy, a pack of four f32 a thread; 16 MiB lie in the L2 cache of large GPUs.
+// Arithmetic in f32: chains of multiply-adds in registers, many warps. In bf16: chains of the warp's own
+// products on tensor cores, the instruction that descent's kernels use; libraries have one for groups of four
+// warps on newer devices, which computes up to half more. Memory: a copy, a pack of four f32 a thread; 16 MiB
+// lie in the L2 cache of large GPUs.
 #include "cuda/peaks.h"
 
 #include "cuda/launch.h"
@@ -24,6 +26,20 @@ __global__ void multiply_add(float factor, float term, float* sink) {
   }
   float sum = 0;
   for (int chain = 0; chain < chains; ++chain) sum += sums[chain];
+  if (sum == 0.25F) *sink = sum;  // never, which no compiler knows
+}
+
+constexpr double flops_of_tiles = 2.0 * 16 * 8 * 16;  // of one instruction of a warp
+
+__global__ void multiply_in_tiles(std::uint32_t pairs, float* sink) {
+  const std::uint32_t left[4] = {pairs, pairs, pairs, pairs};
+  float sums[chains][4] = {};
+  for (int round = 0; round < rounds; ++round) {
+#pragma unroll
+    for (int chain = 0; chain < chains; ++chain) multiply_tiles(sums[chain], left, pairs, pairs);
+  }
+  float sum = 0;
+  for (int chain = 0; chain < chains; ++chain) sum += sums[chain][0];
   if (sum == 0.25F) *sink = sum;  // never, which no compiler knows
 }
 
@@ -84,6 +100,14 @@ Peaks measure_cuda_peaks(const CudaContext& context) {
     launch(context, "multiply-adds", {blocks, threads}, multiply_add, 1.0F, 0.0F, sink.as<float>());
   });
   peaks.f32_flops = 2.0 * chains * rounds * blocks * threads / seconds;
+  if (context.tensor_cores) {
+    constexpr std::uint32_t two_small_numbers = 0x3c003c00;
+    const double of_tiles = watch.least_seconds([&] {
+      launch(context, "products of tiles", {blocks, threads}, multiply_in_tiles, two_small_numbers,
+             sink.as<float>());
+    });
+    peaks.bf16_flops = flops_of_tiles * chains * rounds * blocks * (threads / 32) / of_tiles;
+  }
   const DeviceBytes from(sizes.back() / 2);
   const DeviceBytes to(sizes.back() / 2);
   for (const std::size_t bytes : sizes) {
