@@ -40,13 +40,13 @@ __device__ inline double shift_of(const ChannelParameters& parameters, int chann
 template <class Element>
 __global__ void derive_kernel(WeightOrder order, const float* weights, ChannelParameters parameters,
                               Element* to, float* shifts) {
-  for (const std::int64_t i : grid_stride(order.elements())) {
+  for (const std::int64_t i : grid_stride(order.padded_elements())) {
     const int number = static_cast<int>(i);
-    const int in = number % order.in;
-    const int tap = number / order.in % order.taps;
-    const int out = number / order.in / order.taps;
+    const int in = number % order.padded;
+    const int tap = number / order.padded % order.taps;
+    const int out = number / order.padded / order.taps;
     const double slope = slope_of(parameters, out);
-    const float weight = weights[(out * order.in + in) * order.taps + tap];
+    const float weight = in < order.in ? weights[(out * order.in + in) * order.taps + tap] : 0.0F;
     to[i] = to_element<Element>(static_cast<float>(static_cast<double>(weight) * slope));
     if (shifts != nullptr && in == 0 && tap == 0) {
       shifts[out] = static_cast<float>(shift_of(parameters, out, slope));
@@ -61,7 +61,17 @@ __global__ void restore_kernel(WeightOrder order, const Element* from, float* to
     const int tap = number % order.taps;
     const int in = number / order.taps % order.in;
     const int out = number / order.taps / order.in;
-    to[i] = to_f32(from[(out * order.taps + tap) * order.in + in]);
+    to[i] = to_f32(from[(out * order.taps + tap) * order.padded + in]);
+  }
+}
+
+template <class Element>
+__global__ void pad_kernel(std::int64_t cells, int channels, int padded, const Element* from, Element* to) {
+  for (const std::int64_t cell : grid_stride(cells)) {
+    for (int channel = 0; channel < padded; ++channel) {
+      to[cell * padded + channel] =
+          channel < channels ? from[cell * channels + channel] : to_element<Element>(0.0F);
+    }
   }
 }
 
@@ -117,7 +127,7 @@ __global__ void clear_kernel(float* to, std::int64_t count) {
 void derive_weights(const CudaContext& context, const WeightOrder& order, const float* weights,
                     const ChannelParameters& parameters, DType type, void* to, float* shifts) {
   with_element(type, [&]<class Element>(Element) {
-    launch(context, "weights in the library's order", grid_for(context, order.elements()),
+    launch(context, "weights in the library's order", grid_for(context, order.padded_elements()),
            derive_kernel<Element>, order, weights, parameters, static_cast<Element*>(to), shifts);
   });
 }
@@ -127,6 +137,14 @@ void restore_gradient(const CudaContext& context, const WeightOrder& order, DTyp
   with_element(type, [&]<class Element>(Element) {
     launch(context, "weight gradient in our order", grid_for(context, order.elements()),
            restore_kernel<Element>, order, static_cast<const Element*>(from), to);
+  });
+}
+
+void pad_channels(const CudaContext& context, DType type, std::int64_t cells, int channels, int padded,
+                  const void* from, void* to) {
+  with_element(type, [&]<class Element>(Element) {
+    launch(context, "padding channels", grid_for(context, cells), pad_kernel<Element>, cells, channels, padded,
+           static_cast<const Element*>(from), static_cast<Element*>(to));
   });
 }
 

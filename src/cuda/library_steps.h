@@ -15,8 +15,10 @@ struct WeightOrder {
   int out = 1;
   int in = 1;  // a group
   int taps = 1;
+  int padded = in;  // input channels there: those behind `in` are zeros
 
   [[nodiscard]] constexpr std::int64_t elements() const { return std::int64_t{out} * in * taps; }
+  [[nodiscard]] constexpr std::int64_t padded_elements() const { return std::int64_t{out} * padded * taps; }
 };
 
 // What follows a product a channel: its bias, and for answers batch normalisation by its running statistics,
@@ -37,6 +39,10 @@ void derive_weights(const CudaContext& context, const WeightOrder& order, const 
 // The gradient back into the parameters' order.
 void restore_gradient(const CudaContext& context, const WeightOrder& order, DType type, const void* from,
                       float* to);
+
+// Channels-last pictures with zeros behind their channels.
+void pad_channels(const CudaContext& context, DType type, std::int64_t cells, int channels, int padded,
+                  const void* from, void* to);
 
 // Rows of channels, in place: y = activation(y + shifts + add), as far as the pointers are not null.
 struct RowEnding {

@@ -208,7 +208,7 @@ constexpr int together = 32;
 constexpr int sharing = 8;
 
 __global__ void __launch_bounds__(together* sharing)
-    add_parts(const Gather of, const WeightProducts::Tiles tiles, const float* partial, float* dw) {
+    add_parts(const Gather of, const WeightProducts::Tiles tiles, int kept, const float* partial, float* dw) {
   __shared__ double sums[sharing][together];
   const int lane = static_cast<int>(threadIdx.x) % together;
   const int share = static_cast<int>(threadIdx.x) / together;
@@ -235,7 +235,7 @@ __global__ void __launch_bounds__(together* sharing)
   if (output >= of.out || place >= tiles.packs || among >= of.kernel() * channel_packs) return;
   const int tap = among / channel_packs;
   const int in = (among - tap * channel_packs) * pack + column % pack;
-  dw[(output * of.in + in) * of.kernel() + tap] = static_cast<float>(sum);
+  if (in < kept) dw[(output * kept + in) * of.kernel() + tap] = static_cast<float>(sum);
 }
 
 // The smallest tile that holds all outputs, else a large one; 128 pay where there are many.
@@ -259,7 +259,8 @@ bool WeightProducts::suits(const CudaContext& context, const Gather& forward) {
   return context.tensor_cores && forward.groups == 1 && forward.in % pack == 0 && forward.out % pack == 0;
 }
 
-WeightProducts::WeightProducts(const Gather& forward) : forward_(forward) {
+WeightProducts::WeightProducts(const Gather& forward, int kept)
+    : forward_(forward), kept_(kept > 0 ? kept : forward.in) {
   tiles_.outputs = outputs_of_tile(forward.out);
   tiles_.output_tiles = (forward.out + tiles_.outputs - 1) / tiles_.outputs;
   const int all_packs = forward.kernel() * (forward.in / pack);
@@ -315,7 +316,7 @@ void WeightProducts::run(const CudaContext& context, const Bf16* x, const Bf16* 
   }
   const int sums = tiles_.output_tiles * tiles_.pack_tiles * tiles_.outputs * columns;
   const Grid grid{dim3(static_cast<unsigned>((sums + together - 1) / together)), dim3(together * sharing), 0};
-  launch(context, "sums of weight products", grid, add_parts, forward_, tiles_,
+  launch(context, "sums of weight products", grid, add_parts, forward_, tiles_, kept_,
          static_cast<const float*>(partial), dw);
 }
 

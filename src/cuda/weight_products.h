@@ -19,11 +19,12 @@ class WeightProducts {
   // One group, and channels in packs of 16 bytes.
   [[nodiscard]] static bool suits(const CudaContext& context, const Gather& forward);
 
-  explicit WeightProducts(const Gather& forward);
+  // Of the input channels the first `kept` have weights, if they are not all.
+  explicit WeightProducts(const Gather& forward, int kept = 0);
 
   [[nodiscard]] std::size_t partial_bytes() const;
 
-  // x: N×H×W×I, dz: N×H×W×O, both channels-last and at addresses that 16 divides; dw: O×I×Kh×Kw.
+  // x: N×H×W×I, dz: N×H×W×O, both channels-last and at addresses that 16 divides; dw: O×kept×Kh×Kw.
   void run(const CudaContext& context, const Bf16* x, const Bf16* dz, float* partial, float* dw) const;
 
   // How the product is cut: a block takes one tile of one part.
@@ -42,6 +43,7 @@ class WeightProducts {
 
  private:
   Gather forward_;
+  int kept_;
   Tiles tiles_;
 };
 
