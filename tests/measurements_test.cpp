@@ -1,4 +1,4 @@
-#include "cpu/measurements.h"
+#include "plan/measurements.h"
 
 #include "base/files.h"
 #include "descent/error.h"

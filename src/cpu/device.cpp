@@ -13,7 +13,6 @@
 
 #include <fmt/format.h>
 #include <omp.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -58,17 +57,6 @@ std::string library_version() {
 bool has_bf16_instructions() {
   constexpr auto wanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
   return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & wanted) == wanted;
-}
-
-// Probes without leaving anything behind.
-std::string plan_cache_text() {
-  std::filesystem::path folder = plan_cache_folder();
-  if (folder.empty()) return "none: neither XDG_CACHE_HOME nor HOME is set";
-  const std::string shown = folder.string();
-  while (!std::filesystem::exists(folder) && folder.has_relative_path()) folder = folder.parent_path();
-  return fmt::format(
-      "{}, {}", shown,
-      ::access(folder.c_str(), W_OK) == 0 ? "writable" : "cannot be written: every run measures anew");
 }
 
 std::string machine_text(int threads) {

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "cpu/factory.h"
-#include "cpu/measurements.h"
 #include "descent/device.h"
+#include "plan/measurements.h"
 
 #include <functional>
 #include <memory>

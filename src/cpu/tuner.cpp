@@ -3,6 +3,7 @@
 #include "cpu/aligned.h"
 #include "cpu/library_kernels.h"
 #include "descent/network.h"
+#include "plan/measured_names.h"
 
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -69,13 +70,6 @@ double time_runs(const std::function<void()>& run, Pace& pace) {
   return shortest;
 }
 
-std::string describe(const Shape& shape) {
-  std::string text;
-  for (const std::int64_t dimension : shape.dimensions())
-    text += fmt::format("{}{}", text.empty() ? "" : "x", dimension);
-  return text;
-}
-
 // What a primitive for inference does besides the convolution.
 std::string after_key(const ConvProblem& problem) {
   if (!problem.inference) return {};
@@ -88,12 +82,8 @@ std::string after_key(const ConvProblem& problem) {
 }
 
 std::string conv_key(const ConvProblem& problem, Direction direction) {
-  const Conv& op = problem.op;
-  return fmt::format("conv {} {} {} to {} kernel {}x{} stride {}x{} padding {}x{} dilation {}x{} groups {}{}",
-                     direction_name(direction), name(problem.type), describe(problem.source),
-                     describe(problem.destination), op.kernel.height, op.kernel.width, op.stride.height,
-                     op.stride.width, op.padding.height, op.padding.width, op.dilation.height,
-                     op.dilation.width, op.groups, op.bias ? " bias" : "") +
+  return fmt::format("conv {} {} {}", direction_name(direction), name(problem.type),
+                     conv_name(problem.op, problem.source, problem.destination)) +
          after_key(problem);
 }
 
@@ -142,7 +132,7 @@ double Tuner::reorder_seconds(const TensorDesc& from, Format to) {
   if (same_bytes_in(from, to)) return 0;
   if (measurements_ == nullptr) return rule_reorder_cost;
   const std::string key =
-      fmt::format("copy {} {} to {}", describe(from.shape), format_name(from.format()), format_name(to));
+      fmt::format("copy {} {} to {}", shape_name(from.shape), format_name(from.format()), format_name(to));
   return measurements_->seconds(key, [&] {
     const std::unique_ptr<Kernel> kernel = make_reorder(from, to, false, onednn_, context_);
     AlignedBytes source(from.bytes());
@@ -235,7 +225,7 @@ std::optional<Tuner::BestConv> Tuner::best_conv(const ConvProblem& problem, Dire
 double Tuner::kernel_seconds(const std::string& key, const KernelRequest& request,
                              const std::function<std::unique_ptr<Kernel>()>& make) {
   if (measurements_ == nullptr) return 0;
-  return measurements_->seconds(key + " " + describe(request.inputs.front().shape), [&] {
+  return measurements_->seconds(key + " " + shape_name(request.inputs.front().shape), [&] {
     const std::unique_ptr<Kernel> kernel = make();
     std::vector<AlignedBytes> owners;
     const auto allocate = [&](std::size_t bytes) { return owners.emplace_back(bytes).data(); };

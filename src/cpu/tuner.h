@@ -3,10 +3,10 @@
 
 #include "cpu/context.h"
 #include "cpu/conv_part.h"
-#include "cpu/measurements.h"
 #include "cpu/onednn.h"
 #include "cpu/pace.h"
 #include "plan/kernel.h"
+#include "plan/measurements.h"
 
 #include <functional>
 #include <memory>

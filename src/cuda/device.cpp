@@ -7,10 +7,12 @@
 #include "cuda/weight_products.h"
 #include "descent/error.h"
 #include "plan/element.h"
+#include "plan/measurements.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 #include <vector>
 
@@ -70,6 +72,14 @@ CudaDevice::CudaDevice(int ordinal, const DeviceOptions& options) : state_(std::
   state_->own_kernels = options.kernels != Kernels::library;
   state_->library_kernels = options.kernels != Kernels::own;
   state_->libraries = open_cuda_libraries(context);
+  std::unique_ptr<Measurements> measurements;
+  if (options.measure) {
+    const std::string machine = machine_text();
+    measurements = std::make_unique<Measurements>(
+        Measurements::Settings{machine, options.plan_file,
+                               options.use_plan_cache ? plan_cache_file(machine) : std::filesystem::path{}});
+  }
+  state_->tuner = std::make_unique<CudaTuner>(context, std::move(measurements));
   state_->staging = std::make_unique<Staging>(context);
   state_->update = std::make_unique<CudaUpdate>(context);
   summaries_ = std::make_unique<CudaSummaries>(context);
@@ -88,6 +98,14 @@ std::string CudaDevice::description() const {
                      version_text(CUDART_VERSION), version_text(driver));
 }
 
+// What times depend on: the key of the plan cache.
+std::string CudaDevice::machine_text() const {
+  std::string text = description();
+  if (state_->libraries == nullptr) return text;
+  for (const DeviceFact& fact : state_->libraries->facts()) text += ", " + fact.subject + " " + fact.finding;
+  return text;
+}
+
 std::vector<DeviceFact> CudaDevice::facts() const {
   const CudaTurn turn(*state_);
   std::size_t free = 0;
@@ -102,6 +120,7 @@ std::vector<DeviceFact> CudaDevice::facts() const {
   } else {
     facts.push_back({"libraries", "none built in: descent's own kernels alone"});
   }
+  facts.push_back({"plan cache", plan_cache_text()});
   return facts;
 }
 
@@ -165,7 +184,9 @@ void CudaDevice::summarise(const Values& values, bool histogram, Summary& result
 std::unique_ptr<Plan> CudaDevice::prepare(const Network& network, const PlanRequest& request,
                                           ParameterStore& store) {
   const CudaTurn turn(*state_);
-  return assemble(*this, std::make_shared<CudaFactory>(state_, request), network, request, store);
+  auto plan = assemble(*this, std::make_shared<CudaFactory>(state_, request), network, request, store);
+  state_->tuner->finish();
+  return plan;
 }
 
 // Half of what is free stays free: for plans, which are prepared before or after.
@@ -183,6 +204,11 @@ void CudaDevice::update(ParameterStore& store, OptimizerState& state, const Upda
   state_->update->prepare(store, state, request);
   state_->update->enqueue(nullptr);
   store.mark_changed();
+}
+
+std::string CudaDevice::plan_text() const {
+  const CudaTurn turn(*state_);
+  return state_->tuner->text();
 }
 
 void CudaDevice::wait() {

@@ -35,9 +35,11 @@ class CudaDevice final : public Device {
   [[nodiscard]] std::unique_ptr<PlacedPictures> place(const PictureSource& source) override;
   void update(ParameterStore& store, OptimizerState& state, const UpdateRequest& request) override;
   void wait() override;
-  [[nodiscard]] std::string plan_text() const override { return {}; }  // choices follow a rule
+  [[nodiscard]] std::string plan_text() const override;
 
  private:
+  [[nodiscard]] std::string machine_text() const;
+
   std::shared_ptr<CudaState> state_;
   cudaDeviceProp properties_{};
   std::unique_ptr<CudaSummaries> summaries_;

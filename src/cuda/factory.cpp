@@ -1,5 +1,6 @@
 #include "cuda/factory.h"
 
+#include "cuda/choice.h"
 #include "cuda/kernels.h"
 #include "cuda/libraries.h"
 #include "cuda/load.h"
@@ -8,6 +9,7 @@
 #include "plan/claims.h"
 
 #include <algorithm>
+#include <type_traits>
 #include <utility>
 
 namespace descent {
@@ -28,7 +30,7 @@ Layout layout_of(const KernelRequest& request) {
 }
 
 // Descent's kernels compute a convolution with what surrounds it in few passes; the library's multiply faster
-// once there is much to multiply, or much to add up for each output. By rule: nothing is measured on a GPU yet.
+// once there is much to multiply, or much to add up for each output. The rule where nothing is timed.
 bool suits_the_library(const Conv& conv, const Shape& input, const Shape& output) {
   constexpr std::int64_t least_channels = 8;  // of a group: fewer leave the library's tiles empty
   constexpr double little_work = 5e8;
@@ -67,43 +69,27 @@ void CudaFactory::run(const PlanPart& part, const StepContext& context, const st
     work();
   } else if (found == recordings_.end()) {
     work();
-    recordings_.push_back({part, nullptr});
+    recordings_.push_back({part, {}});
   } else {
     if (found->graph == nullptr) record(*found, work);
-    check(cudaGraphLaunch(found->graph, state_->context.stream), "cudaGraphLaunch");
+    check(cudaGraphLaunch(found->graph.get(), state_->context.stream), "cudaGraphLaunch");
     if (gathers) result_->expect();
   }
 }
 
 void CudaFactory::record(Recording& recording, const std::function<void()>& work) {
-  cudaStream_t const stream = state_->context.stream;
-  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
-  cudaGraph_t graph = nullptr;
   recording_ = true;
   try {
-    work();
-    recording_ = false;
+    recording.graph = record_work(state_->context.stream, work);
   } catch (...) {
     recording_ = false;
-    cudaStreamEndCapture(stream, &graph);
-    if (graph != nullptr) cudaGraphDestroy(graph);
     throw;
   }
-  check(cudaStreamEndCapture(stream, &graph), "cudaStreamEndCapture");
-  const cudaError_t status = cudaGraphInstantiate(&recording.graph, graph, 0);
-  cudaGraphDestroy(graph);
-  check(status, "cudaGraphInstantiate");
-}
-
-void CudaFactory::forget_if(const std::function<bool(const Recording&)>& is_void) {
-  for (Recording& recording : recordings_) {
-    if (is_void(recording) && recording.graph != nullptr) cudaGraphExecDestroy(recording.graph);
-  }
-  std::erase_if(recordings_, is_void);
+  recording_ = false;
 }
 
 void CudaFactory::forget() {
-  forget_if([](const Recording&) { return true; });
+  recordings_.clear();
 }
 
 std::size_t CudaFactory::claim(std::span<const Layer* const> run, const PlanRequest& request) const {
@@ -130,20 +116,21 @@ std::unique_ptr<Kernel> CudaFactory::prepare(const KernelRequest& asked) {
   }
   const CudaContext& context = state_->context;
   CudaLibraries* const libraries = state_->library_kernels ? state_->libraries.get() : nullptr;
-  const auto library_kernel = Overloaded{
-      [&](const Conv& conv) {
-        const bool wanted =
-            !state_->own_kernels || suits_the_library(conv, request.inputs.front().shape, request.output.shape);
-        return wanted ? libraries->make_conv(request, layout, context) : nullptr;
-      },
-      [&](const Linear&) { return libraries->make_linear(request, layout, context); },
-      [](const auto&) { return std::unique_ptr<Kernel>(); },
-  };
+  const KernelChoices choices{*state_->tuner, state_->own_kernels};
   return std::visit(
       [&](const auto& op) {
-        std::unique_ptr<Kernel> kernel;
-        if (libraries != nullptr) kernel = library_kernel(op);
-        return kernel ? std::move(kernel) : make_cuda_kernel(op, request, layout, context);
+        KernelMakers makers;
+        makers.own = [&] { return make_cuda_kernel(op, request, layout, context); };
+        if (libraries == nullptr) return makers.own();
+        using Operation = std::decay_t<decltype(op)>;
+        if constexpr (std::is_same_v<Operation, Conv>) {
+          makers.library = [&] { return libraries->make_conv(request, layout, context, choices); };
+          makers.prefers_library = suits_the_library(op, request.inputs.front().shape, request.output.shape);
+        } else if constexpr (std::is_same_v<Operation, Linear>) {
+          makers.library = [&] { return libraries->make_linear(request, layout, context); };
+          makers.prefers_library = true;
+        }
+        return choose_kernel(choices, request, makers);
       },
       request.unit.first().op);
 }
@@ -189,7 +176,8 @@ void CudaFactory::prepare_update(ParameterStore& store, OptimizerState& state, c
   if (update_ == nullptr) update_ = std::make_unique<CudaUpdate>(state_->context);
   const CudaUpdateKey key = update_->prepare(store, state, request);
   if (key != prepared_) {
-    forget_if([](const Recording& recording) { return recording.part.kind == PlanPart::Kind::step; });
+    std::erase_if(recordings_,
+                  [](const Recording& recording) { return recording.part.kind == PlanPart::Kind::step; });
   }
   prepared_ = key;
 }

@@ -2,6 +2,7 @@
 // and the recordings of a plan's parts.
 #pragma once
 
+#include "cuda/recording.h"
 #include "cuda/result.h"
 #include "cuda/state.h"
 #include "plan/kernel.h"
@@ -45,11 +46,10 @@ class CudaFactory final : public KernelFactory {
   // A part that has run at least once.
   struct Recording {
     PlanPart part;
-    cudaGraphExec_t graph = nullptr;  // null: run once, not recorded yet
+    RecordedWork graph{};  // null: run once, not recorded yet
   };
 
   void record(Recording& recording, const std::function<void()>& work);
-  void forget_if(const std::function<bool(const Recording&)>& is_void);
 
   std::shared_ptr<CudaState> state_;
   DType precision_;

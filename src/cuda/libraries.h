@@ -10,6 +10,14 @@
 
 namespace descent {
 
+class CudaTuner;
+
+// How a kernel of several parts chooses among those that could compute each.
+struct KernelChoices {
+  CudaTuner& tuner;
+  bool own_kernels = true;  // parts may be descent's own
+};
+
 class CudaLibraries {
  public:
   virtual ~CudaLibraries() = default;
@@ -21,7 +29,8 @@ class CudaLibraries {
   [[nodiscard]] virtual std::vector<DeviceFact> facts() const = 0;
   // Null where the library has no kernel for the unit in this layout. Units as make_cuda_kernel gets them.
   [[nodiscard]] virtual std::unique_ptr<Kernel> make_conv(const KernelRequest& request, Layout layout,
-                                                          const CudaContext& context) = 0;
+                                                          const CudaContext& context,
+                                                          const KernelChoices& choices) = 0;
   [[nodiscard]] virtual std::unique_ptr<Kernel> make_linear(const KernelRequest& request, Layout layout,
                                                             const CudaContext& context) = 0;
 };

@@ -5,6 +5,7 @@
 #include "cuda/libraries.h"
 #include "cuda/memory.h"
 #include "cuda/staging.h"
+#include "cuda/tuner.h"
 #include "cuda/update.h"
 
 #include <memory>
@@ -35,6 +36,7 @@ struct CudaState {
   CudaContext context;
   DeviceBytes moment;  // a StepMoment
   std::unique_ptr<CudaLibraries> libraries;
+  std::unique_ptr<CudaTuner> tuner;
   std::unique_ptr<Staging> staging;
   std::unique_ptr<CudaUpdate> update;
   bool own_kernels = true;  // --kernels

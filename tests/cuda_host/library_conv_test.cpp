@@ -1,6 +1,7 @@
 // The library's convolution as a kernel, with naive loops in the place of cuDNN's graphs: orders of weights,
 // folding, places in memory, and what follows the graph.
 #include "compare.h"
+#include "cuda/library/conv_choice.h"
 #include "cuda/library/kernels.h"
 #include "library_double.h"
 #include "network_builder.h"
@@ -45,7 +46,8 @@ void check_unit(const OpCase& row, DType precision, bool has_endings) {
   BOOST_TEST_CONTEXT(name(precision) << ": " << row.name << (has_endings ? "" : ", endings apart")) {
     const LibraryHandles handles{has_endings};
     const MakeKernel make = [&](const KernelRequest& request, Layout /*layout*/, const CudaContext& context) {
-      return make_conv_library(request, context, handles);
+      CudaTuner by_rule(context, nullptr);
+      return make_conv_library(request, {context, handles, by_rule});
     };
     reference::ReferenceDevice reference;
     CaseRun expected(reference, row, true, precision);

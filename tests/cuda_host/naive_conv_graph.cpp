@@ -2,9 +2,11 @@
 // (orders of weights, folding, memory, normalisation behind them) is tested without cuDNN.
 #include "cuda/launch.h"
 #include "cuda/library/conv_graph.h"
+#include "descent/error.h"
 #include "library_double.h"
 #include "plan/element.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -115,7 +117,7 @@ struct ConvGraph::Parts {
   Direction direction;
   Problem problem;
   Operands operands;
-  std::string engine = "naive";
+  std::string engine;
 };
 
 ConvGraph::ConvGraph(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -123,13 +125,28 @@ ConvGraph::ConvGraph(ConvGraph&& other) noexcept = default;
 ConvGraph& ConvGraph::operator=(ConvGraph&& other) noexcept = default;
 ConvGraph::~ConvGraph() = default;
 
-// What it refuses is up to the test; bf16's weight gradient is in bf16 alone, as cuDNN's.
+// What it refuses is up to the test.
 std::optional<ConvGraph> ConvGraph::make(const LibraryHandles& handles, const CudaContext& context,
-                                         Direction direction, const Problem& problem) {
+                                         Direction direction, const Problem& problem,
+                                         const std::string& engine) {
   const bool ends = problem.bias || problem.add || problem.leak;
   if (ends && !handles.has_endings) return std::nullopt;
-  if (direction == Direction::backward_weights && problem.weight_gradient != problem.type) return std::nullopt;
-  return ConvGraph(std::make_unique<Parts>(Parts{context, direction, problem, {}}));
+  const bool rounds = problem.weight_gradient == problem.type;
+  if (direction == Direction::backward_weights && !rounds && handles.rounds_gradients) return std::nullopt;
+  const std::string& taken = engine.empty() ? handles.engines.front() : engine;
+  if (std::ranges::find(handles.engines, taken) == handles.engines.end()) return std::nullopt;
+  return ConvGraph(std::make_unique<Parts>(Parts{context, direction, problem, {}, taken}));
+}
+
+std::vector<ConvGraph> ConvGraph::all(const LibraryHandles& handles, const CudaContext& context,
+                                      Direction direction, const Problem& problem, std::size_t most) {
+  ++handles.lists;
+  std::vector<ConvGraph> found;
+  for (const std::string& engine : handles.engines) {
+    auto graph = make(handles, context, direction, problem, engine);
+    if (graph && found.size() < most) found.push_back(std::move(*graph));
+  }
+  return found;
 }
 
 std::size_t ConvGraph::workspace_bytes() const {
@@ -144,7 +161,9 @@ void ConvGraph::bind(const Operands& operands, void* /*workspace*/) {
   parts_->operands = operands;
 }
 
-void ConvGraph::run(const LibraryHandles& /*handles*/) {
+void ConvGraph::run(const LibraryHandles& handles) {
+  ++handles.runs;
+  if (parts_->engine == "broken") throw Error("cudnnBackendExecute failed: broken", Fault::failure);
   launch(parts_->context, "naive convolution", {dim3(1), dim3(1), 0}, run_naively,
          Place{&parts_->problem, &parts_->operands}, parts_->direction);
 }

@@ -6,8 +6,9 @@
 // convolution and its activation are our own passes over what the graph wrote.
 
 #include "cuda/layouts.h"
-#include "cuda/library/conv_graph.h"
+#include "cuda/library/conv_choice.h"
 #include "cuda/library/kernels.h"
+#include "cuda/library/weight_gradient.h"
 #include "cuda/library_steps.h"
 #include "cuda/memory.h"
 #include "cuda/trained_norm.h"
@@ -59,57 +60,76 @@ struct Forward {
 };
 
 // With as much of the ending within the graph as cuDNN can do there.
-std::optional<Forward> make_forward(const LibraryHandles& handles, const CudaContext& context,
-                                    const ConvGraph::Problem& plain, bool shifts, bool adds,
-                                    const std::optional<GeneralRelu>& activation) {
+std::optional<Forward> make_forward(const ConvTools& tools, const ConvGraph::Problem& plain, bool shifts,
+                                    bool adds, const std::optional<GeneralRelu>& activation) {
   ConvGraph::Problem whole = plain;
   whole.bias = shifts;
   whole.add = adds;
   const bool simple = activation && activation->sub == 0 && !activation->maxv;
   if (simple) whole.leak = static_cast<float>(activation->leak);
   if (shifts || adds || simple) {
-    if (auto graph = ConvGraph::make(handles, context, Direction::forward, whole)) {
+    if (auto graph = choose_graph(tools, Direction::forward, whole)) {
       const auto left = simple ? std::nullopt : activation;
       return Forward{std::move(*graph), false, false, left};
     }
   }
-  auto graph = ConvGraph::make(handles, context, Direction::forward, plain);
+  auto graph = choose_graph(tools, Direction::forward, plain);
   if (!graph) return std::nullopt;
   return Forward{std::move(*graph), shifts, adds, activation};
+}
+
+// In bf16 the fast engines, and descent's own products, want channels in packs of 16 bytes; a picture has
+// three. Zeros beside them cost memory that is written once.
+int channel_padding(const KernelRequest& request) {
+  constexpr std::int64_t pack = 8;
+  const Conv& op = std::get<Conv>(request.unit.first().op);
+  if (request.output.type != DType::bf16 || op.groups != 1) return 0;
+  const std::int64_t channels = request.inputs.front().shape[1];
+  return channels < pack ? static_cast<int>(pack - channels) : 0;
+}
+
+Shape padded(const Shape& shape, int padding) {
+  return {shape[0], shape[1] + padding, shape[2], shape[3]};
 }
 
 class ConvLibraryKernel final : public Kernel {
  public:
   ConvLibraryKernel(const KernelRequest& request, const ConvUnit& unit, const ConvGraph::Problem& problem,
-                    const CudaContext& context, const LibraryHandles& handles, Forward forward)
-      : context_(context),
-        handles_(handles),
+                    const ConvTools& tools, Forward forward)
+      : context_(tools.context),
+        handles_(tools.handles),
         unit_(unit),
         problem_(problem),
         trains_(request.plan.mode == Mode::train),
         bias_is_zero_(unit.norm || request.mean_is_removed),
-        order_{static_cast<int>(unit.conv.out), static_cast<int>(problem.source[1] / unit.conv.groups),
-               static_cast<int>(unit.conv.kernel.height * unit.conv.kernel.width)},
+        order_{static_cast<int>(unit.conv.out),
+               static_cast<int>(problem.source[1] / unit.conv.groups) - problem.padding,
+               static_cast<int>(unit.conv.kernel.height * unit.conv.kernel.width),
+               static_cast<int>(problem.source[1] / unit.conv.groups)},
         forward_(std::move(forward)) {
     needs_.output = {problem.type, nhwc};
     needs_.inputs.assign(request.inputs.size(), needs_.output);
-    needs_.scratch_bytes = forward_.graph.workspace_bytes();
-    if (derives()) weights_space_ = DeviceBytes(weight_bytes(problem.type));
+    Space scratch;
+    if (!trains_) padded_at_ = scratch.take(padded_bytes());
+    workspace_at_ = scratch.take(forward_.graph.workspace_bytes());
+    needs_.scratch_bytes = scratch.bytes();
+    if (derives()) weights_space_ = DeviceBytes(weight_bytes());
     if (folds()) shifts_space_ = DeviceBytes(static_cast<std::size_t>(order_.out) * sizeof(float));
   }
 
-  void train(const KernelRequest& request, ConvGraph backward_weights, std::optional<ConvGraph> backward_data) {
-    needs_.backward_reads_inputs = true;
+  void train(const KernelRequest& request, std::unique_ptr<WeightGradient> backward_weights,
+             std::optional<ConvGraph> backward_data) {
+    needs_.backward_reads_inputs = problem_.padding == 0;
     backward_weights_ = std::move(backward_weights);
     backward_data_ = std::move(backward_data);
     Space saved;
     Space scratch;
+    padded_at_ = saved.take(padded_bytes());
     if (unit_.norm) {
       norm_ = make_trained_norm(context_, *unit_.norm, unit_.activation, request.output.in(needs_.output),
                                 saved, scratch);
     }
-    gradient_at_ = scratch.take(restores() ? weight_bytes(problem_.weight_gradient) : 0);
-    std::size_t workspace = std::max(forward_.graph.workspace_bytes(), backward_weights_->workspace_bytes());
+    std::size_t workspace = std::max(forward_.graph.workspace_bytes(), backward_weights_->scratch_bytes());
     if (backward_data_) workspace = std::max(workspace, backward_data_->workspace_bytes());
     if (unit_.conv.bias && !bias_is_zero_)
       workspace = std::max(workspace, channel_total_bytes(rows(), order_.out));
@@ -130,17 +150,15 @@ class ConvLibraryKernel final : public Kernel {
       written = norm_->inner();
       read = norm_->inner_gradient();
     }
-    forward_.graph.bind({.source = binding.inputs[0],
+    void* const source = problem_.padding > 0 ? padded() : binding.inputs[0];
+    forward_.graph.bind({.source = source,
                          .destination = written,
                          .weights = weights,
                          .bias = shifts(),
                          .add = unit_.adds ? binding.inputs[1] : nullptr},
                         scratch(workspace_at_));
     if (!backward_weights_) return;
-    backward_weights_->bind({.source = binding.inputs[0],
-                             .destination = read,
-                             .weights = restores() ? scratch(gradient_at_) : binding.parameter_gradients[0]},
-                            scratch(workspace_at_));
+    backward_weights_->bind(source, read, gradient(0), scratch(workspace_at_));
     if (!backward_data_) return;
     backward_data_->bind({.source = binding.input_gradients[0], .destination = read, .weights = weights},
                          scratch(workspace_at_));
@@ -152,6 +170,10 @@ class ConvLibraryKernel final : public Kernel {
 
   void forward(const StepContext& /*context*/) override {
     if (trains_ && derives()) derive();
+    if (problem_.padding > 0) {
+      pad_channels(context_, problem_.type, problem_.source.elements() / order_.padded, order_.in,
+                   order_.padded, bound_.inputs[0], padded());
+    }
     forward_.graph.run(handles_);
     RowEnding ending;
     if (forward_.shifts) ending.shifts = shifts();
@@ -165,10 +187,7 @@ class ConvLibraryKernel final : public Kernel {
 
   void backward(const StepContext& /*context*/) override {
     if (norm_) norm_->backward();
-    backward_weights_->run(handles_);
-    if (restores()) {
-      restore_gradient(context_, order_, problem_.weight_gradient, scratch(gradient_at_), gradient(0));
-    }
+    backward_weights_->run();
     if (backward_data_) backward_data_->run(handles_);
     if (!unit_.conv.bias) return;
     if (bias_is_zero_) {
@@ -180,24 +199,32 @@ class ConvLibraryKernel final : public Kernel {
   }
 
   [[nodiscard]] OperationReport report_forward() const override {
-    return report("conv forward", forward_.graph.engine(), 1);
+    return report("conv forward", "cudnn: " + forward_.graph.engine(), 1);
   }
   [[nodiscard]] OperationReport report_backward() const override {
-    if (!backward_data_) return report("conv backward weights", backward_weights_->engine(), 1);
-    return report("conv backward weights, data", backward_weights_->engine() + ", " + backward_data_->engine(),
-                  2);
+    const std::string weights = backward_weights_->implementation();
+    if (!backward_data_) return report("conv backward weights", weights, 1);
+    const bool both = weights.starts_with("cudnn");  // whose name is then said once
+    return report("conv backward weights, data",
+                  weights + (both ? ", " : ", cudnn: ") + backward_data_->engine(), 2);
   }
 
  private:
   [[nodiscard]] std::int64_t rows() const { return problem_.destination.elements() / order_.out; }
-  [[nodiscard]] std::size_t weight_bytes(DType type) const {
-    return static_cast<std::size_t>(order_.elements()) * size_of(type);
+  [[nodiscard]] std::size_t weight_bytes() const {
+    return static_cast<std::size_t>(order_.padded_elements()) * size_of(problem_.type);
+  }
+  [[nodiscard]] std::size_t padded_bytes() const {
+    return problem_.padding > 0 ? TensorDesc{problem_.type, problem_.source}.bytes() : 0;
+  }
+  [[nodiscard]] void* padded() const {
+    void* const space = trains_ ? bound_.saved : bound_.scratch;
+    return space == nullptr ? nullptr : static_cast<std::byte*>(space) + padded_at_;
   }
   // Answers take normalisation into weights and shifts.
   [[nodiscard]] bool folds() const { return !trains_ && unit_.norm; }
   // f32 of one tap lie in memory as the library wants them.
   [[nodiscard]] bool derives() const { return folds() || problem_.type != DType::f32 || order_.taps != 1; }
-  [[nodiscard]] bool restores() const { return problem_.weight_gradient != DType::f32 || order_.taps != 1; }
   [[nodiscard]] float* shifts() const {
     if (folds()) return shifts_space_.as<float>();
     return unit_.conv.bias ? static_cast<float*>(bound_.parameters[1]) : nullptr;
@@ -234,7 +261,7 @@ class ConvLibraryKernel final : public Kernel {
     if (unit_.norm) report.operation += ", norm";
     if (unit_.adds) report.operation += ", sum";
     if (unit_.activation) report.operation += ", activation";
-    report.implementation = "cudnn: " + std::move(implementation);
+    report.implementation = std::move(implementation);
     report.layout = cuda_format_name({problem_.type, nhwc});
     report.flops =
         2.0 * directions * static_cast<double>(problem_.destination.elements()) * order_.in * order_.taps;
@@ -255,27 +282,17 @@ class ConvLibraryKernel final : public Kernel {
   Binding bound_;
   Forward forward_;
   std::unique_ptr<TrainedNorm> norm_;  // in training
-  std::optional<ConvGraph> backward_weights_;
+  std::unique_ptr<WeightGradient> backward_weights_;
   std::optional<ConvGraph> backward_data_;
-  std::size_t gradient_at_ = 0;  // of the weights, in the library's order
-  std::size_t workspace_at_ = 0;
+  std::size_t padded_at_ = 0;     // in what is saved, or without training in the scratch
+  std::size_t workspace_at_ = 0;  // in the scratch; the directions use it in turn
   DeviceBytes weights_space_;
   DeviceBytes shifts_space_;
 };
 
-// The weight gradient in f32, or in the activations' type if cuDNN has it in that alone.
-std::optional<ConvGraph> make_backward_weights(const LibraryHandles& handles, const CudaContext& context,
-                                               ConvGraph::Problem& problem) {
-  auto found = ConvGraph::make(handles, context, Direction::backward_weights, problem);
-  if (found || problem.type == DType::f32) return found;
-  problem.weight_gradient = problem.type;
-  return ConvGraph::make(handles, context, Direction::backward_weights, problem);
-}
-
 }  // namespace
 
-std::unique_ptr<Kernel> make_conv_library(const KernelRequest& request, const CudaContext& context,
-                                          const LibraryHandles& handles) {
+std::unique_ptr<Kernel> make_conv_library(const KernelRequest& request, const ConvTools& tools) {
   const auto unit = ConvUnit::of(request.unit);
   const bool trains = request.plan.mode == Mode::train;
   // In training an activation wants the sum before it kept: only normalisation's passes do that.
@@ -283,25 +300,26 @@ std::unique_ptr<Kernel> make_conv_library(const KernelRequest& request, const Cu
   ConvGraph::Problem problem;
   problem.op = unit->conv;
   problem.source = request.inputs.front().shape;
+  problem.padding = trains && request.input_gradients.front() ? 0 : channel_padding(request);
+  problem.source = padded(problem.source, problem.padding);
   problem.destination = request.output.shape;
   problem.type = request.output.type;
-  auto forward = trains ? make_forward(handles, context, problem, unit->conv.bias, false, std::nullopt)
-                        : make_forward(handles, context, problem, unit->conv.bias || unit->norm, unit->adds,
-                                       unit->activation);
+  auto forward =
+      trains ? make_forward(tools, problem, unit->conv.bias, false, std::nullopt)
+             : make_forward(tools, problem, unit->conv.bias || unit->norm, unit->adds, unit->activation);
   if (!forward) return nullptr;
-  std::optional<ConvGraph> weights;
+  std::unique_ptr<WeightGradient> weights;
   std::optional<ConvGraph> data;
   if (trains) {
-    weights = make_backward_weights(handles, context, problem);
+    weights = make_weight_gradient(tools, problem);
     if (!weights) return nullptr;
     if (request.input_gradients.front()) {
-      data = ConvGraph::make(handles, context, Direction::backward_data, problem);
+      data = choose_graph(tools, Direction::backward_data, problem);
       if (!data) return nullptr;
     }
   }
-  auto kernel =
-      std::make_unique<ConvLibraryKernel>(request, *unit, problem, context, handles, std::move(*forward));
-  if (trains) kernel->train(request, std::move(*weights), std::move(data));
+  auto kernel = std::make_unique<ConvLibraryKernel>(request, *unit, problem, tools, std::move(*forward));
+  if (trains) kernel->train(request, std::move(weights), std::move(data));
   return kernel;
 }
 

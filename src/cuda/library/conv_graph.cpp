@@ -5,7 +5,8 @@
 #include <cudnn_frontend.h>
 #include <fmt/format.h>
 
-#include <exception>
+#include <algorithm>
+#include <chrono>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -127,29 +128,77 @@ void select_engines(fe::graph::Graph& graph, bool tensor_cores) {
   graph.deselect_workspace_greater_than(most_workspace);
 }
 
-// True if an engine was found. What cuDNN cannot do it says by a status, early or late; all mean the same here.
-bool compile(fe::graph::Graph& graph, cudnnHandle_t handle, bool tensor_cores) {
-  if (graph.validate().is_bad()) return false;
-  if (graph.build_operation_graph(handle).is_bad()) return false;
-  if (graph.create_execution_plans({fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK}).is_bad()) return false;
-  select_engines(graph, tensor_cores);
-  if (graph.check_support(handle).is_bad()) return false;
-  // The heuristics' first that can be built. None is timed: the same choice, and so the same bits, in every
-  // run.
-  return graph.build_plans(handle, fe::BuildPlanPolicy_t::HEURISTICS_CHOICE).is_good();
+// Null if cuDNN cannot do it, which it says by a status, early or late: all mean the same here.
+std::shared_ptr<fe::graph::Graph> describe(const LibraryHandles& handles, const CudaContext& context,
+                                           ConvGraph::Direction direction, const ConvGraph::Problem& problem,
+                                           const std::vector<fe::HeurMode_t>& heuristics) {
+  auto graph = std::make_shared<fe::graph::Graph>();
+  graph->set_io_data_type(type_of(problem.type))
+      .set_intermediate_data_type(fe::DataType_t::FLOAT)
+      .set_compute_data_type(fe::DataType_t::FLOAT);
+  if (direction == ConvGraph::Direction::forward) describe_forward(*graph, problem);
+  if (direction == ConvGraph::Direction::backward_data) describe_backward_data(*graph, problem);
+  if (direction == ConvGraph::Direction::backward_weights) describe_backward_weights(*graph, problem);
+  if (graph->validate().is_bad()) return nullptr;
+  if (graph->build_operation_graph(handles.cudnn()).is_bad()) return nullptr;
+  if (graph->create_execution_plans(heuristics).is_bad()) return nullptr;
+  select_engines(*graph, problem.type == DType::bf16 || context.tf32);
+  return graph;
+}
+
+// A configuration of an engine; cuDNN's name holds all of it: "eng62_k2=7_k13=0".
+struct Engine {
+  std::int64_t index = 0;
+  std::string name;
+  std::size_t rank = 0;  // among the configurations of the same engine
+};
+
+// In the heuristics' order, each name once.
+std::vector<Engine> engines_of(const fe::graph::Graph& graph) {
+  std::vector<Engine> found;
+  std::unordered_map<std::string, std::size_t> configurations;
+  for (std::int64_t index = 0; index < graph.get_execution_plan_count(); ++index) {
+    Engine engine{index, {}, 0};
+    if (graph.get_plan_name_at_index(index, engine.name).is_bad()) continue;
+    if (std::ranges::find(found, engine.name, &Engine::name) != found.end()) continue;
+    engine.rank = configurations[engine.name.substr(0, engine.name.find('_'))]++;
+    found.push_back(std::move(engine));
+  }
+  return found;
+}
+
+// For timing: what one list lacks another may have.
+std::vector<fe::HeurMode_t> all_heuristics() {
+  return {fe::HeurMode_t::A, fe::HeurMode_t::B, fe::HeurMode_t::FALLBACK};
 }
 
 }  // namespace
 
 struct ConvGraph::Parts {
-  fe::graph::Graph graph;
+  std::shared_ptr<fe::graph::Graph> graph;
+  std::int64_t plan = 0;
   std::size_t workspace_bytes = 0;
   std::string engine;
   std::unordered_map<std::int64_t, void*> addresses;
   void* workspace = nullptr;
-  Direction direction = Direction::forward;
   bool bias = false;
   bool add = false;
+
+  // Null if the engine cannot be built, or was deselected.
+  static std::unique_ptr<Parts> build(const std::shared_ptr<fe::graph::Graph>& graph, cudnnHandle_t handle,
+                                      const Engine& engine, const Problem& problem) {
+    if (graph->build_plan_at_index(handle, engine.index).is_bad()) return nullptr;
+    std::int64_t bytes = 0;
+    if (graph->get_workspace_size_plan_at_index(engine.index, bytes).is_bad()) return nullptr;
+    auto parts = std::make_unique<Parts>();
+    parts->graph = graph;
+    parts->plan = engine.index;
+    parts->workspace_bytes = static_cast<std::size_t>(bytes);
+    parts->engine = engine.name;
+    parts->bias = problem.bias;
+    parts->add = problem.add;
+    return parts;
+  }
 };
 
 ConvGraph::ConvGraph(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -158,28 +207,43 @@ ConvGraph& ConvGraph::operator=(ConvGraph&& other) noexcept = default;
 ConvGraph::~ConvGraph() = default;
 
 std::optional<ConvGraph> ConvGraph::make(const LibraryHandles& handles, const CudaContext& context,
-                                         Direction direction, const Problem& problem) {
-  auto parts = std::make_unique<Parts>();
-  parts->direction = direction;
-  parts->bias = problem.bias;
-  parts->add = problem.add;
-  fe::graph::Graph& graph = parts->graph;
-  graph.set_io_data_type(type_of(problem.type))
-      .set_intermediate_data_type(fe::DataType_t::FLOAT)
-      .set_compute_data_type(fe::DataType_t::FLOAT);
+                                         Direction direction, const Problem& problem,
+                                         const std::string& engine) {
+  const std::vector<fe::HeurMode_t> by_rule{fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK};
   try {
-    if (direction == Direction::forward) describe_forward(graph, problem);
-    if (direction == Direction::backward_data) describe_backward_data(graph, problem);
-    if (direction == Direction::backward_weights) describe_backward_weights(graph, problem);
-    if (!compile(graph, handles.cudnn(), problem.type == DType::bf16 || context.tf32)) return std::nullopt;
-    std::int64_t bytes = 0;
-    if (graph.get_workspace_size(bytes).is_bad()) return std::nullopt;
-    parts->workspace_bytes = static_cast<std::size_t>(bytes);
-    if (graph.get_plan_name(parts->engine).is_bad()) parts->engine = "cudnn";
-  } catch (const fe::cudnnException&) {
-    return std::nullopt;  // the frontend's older half says so what it cannot do
+    const auto graph =
+        describe(handles, context, direction, problem, engine.empty() ? by_rule : all_heuristics());
+    if (graph == nullptr) return std::nullopt;
+    for (const Engine& found : engines_of(*graph)) {
+      if (!engine.empty() && found.name != engine) continue;
+      if (auto parts = Parts::build(graph, handles.cudnn(), found, problem)) return ConvGraph(std::move(parts));
+    }
+  } catch (const fe::cudnnException&) {  // the frontend's older half says so what it cannot do
   }
-  return ConvGraph(std::move(parts));
+  return std::nullopt;
+}
+
+std::vector<ConvGraph> ConvGraph::all(const LibraryHandles& handles, const CudaContext& context,
+                                      Direction direction, const Problem& problem, std::size_t most) {
+  // Seconds after which no more are built: some engines are compiled when they are.
+  constexpr double patience = 0.5;
+  std::vector<ConvGraph> built;
+  try {
+    const auto graph = describe(handles, context, direction, problem, all_heuristics());
+    if (graph == nullptr) return built;
+    // Every engine once before any a second time: configurations of one engine differ less than engines do.
+    std::vector<Engine> engines = engines_of(*graph);
+    std::ranges::stable_sort(engines, {}, &Engine::rank);
+    const auto begin = std::chrono::steady_clock::now();
+    for (const Engine& engine : engines) {
+      const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
+      if (built.size() == most || (!built.empty() && spent.count() > patience)) break;
+      auto parts = Parts::build(graph, handles.cudnn(), engine, problem);
+      if (parts != nullptr) built.push_back(ConvGraph(std::move(parts)));
+    }
+  } catch (const fe::cudnnException&) {  // what was built before may do
+  }
+  return built;
 }
 
 std::size_t ConvGraph::workspace_bytes() const {
@@ -199,7 +263,8 @@ void ConvGraph::bind(const Operands& operands, void* workspace) {
 }
 
 void ConvGraph::run(const LibraryHandles& handles) {
-  auto status = parts_->graph.execute(handles.cudnn(), parts_->addresses, parts_->workspace);
+  auto status =
+      parts_->graph->execute_plan_at_index(handles.cudnn(), parts_->addresses, parts_->workspace, parts_->plan);
   if (status.is_bad()) {
     throw Error(fmt::format("cudnnBackendExecute failed: {}", status.get_message()), Fault::failure);
   }

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace descent {
 
@@ -26,6 +27,7 @@ class ConvGraph {
     Shape destination;        // N×O×H×W
     DType type = DType::f32;  // of source, destination, their gradients and the weights
     DType weight_gradient = DType::f32;
+    int padding = 0;  // of the source's channels the last ones, which are zeros and have no weights
     // Forward alone: what follows the product within the same pass.
     bool bias = false;            // f32, one a channel
     bool add = false;             // a tensor like the destination
@@ -42,9 +44,16 @@ class ConvGraph {
     void* add = nullptr;
   };
 
-  // Nothing if cuDNN has no engine that is deterministic and, unless context.tf32, multiplies f32 as f32.
+  // By the engine of this name; without a name by the first of cuDNN's heuristics that can be built. Nothing if
+  // there is none that is deterministic and, unless context.tf32, multiplies f32 as f32.
   [[nodiscard]] static std::optional<ConvGraph> make(const LibraryHandles& handles, const CudaContext& context,
-                                                     Direction direction, const Problem& problem);
+                                                     Direction direction, const Problem& problem,
+                                                     const std::string& engine = {});
+  // By each of at most so many engines, for timing them: the heuristics' first is the first. They share memory,
+  // which the last one that is kept keeps for all.
+  [[nodiscard]] static std::vector<ConvGraph> all(const LibraryHandles& handles, const CudaContext& context,
+                                                  Direction direction, const Problem& problem,
+                                                  std::size_t most);
 
   ConvGraph(ConvGraph&& other) noexcept;
   ConvGraph& operator=(ConvGraph&& other) noexcept;

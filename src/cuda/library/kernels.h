@@ -9,10 +9,9 @@
 namespace descent {
 
 class LibraryHandles;
+struct ConvTools;
 
-[[nodiscard]] std::unique_ptr<Kernel> make_conv_library(const KernelRequest& request,
-                                                        const CudaContext& context,
-                                                        const LibraryHandles& handles);
+[[nodiscard]] std::unique_ptr<Kernel> make_conv_library(const KernelRequest& request, const ConvTools& tools);
 [[nodiscard]] std::unique_ptr<Kernel> make_linear_library(const KernelRequest& request,
                                                           const CudaContext& context,
                                                           const LibraryHandles& handles);

@@ -1,6 +1,7 @@
 #include "cuda/libraries.h"
 
 #include "cuda/layouts.h"
+#include "cuda/library/conv_choice.h"
 #include "cuda/library/handles.h"
 #include "cuda/library/kernels.h"
 
@@ -48,8 +49,10 @@ class NvidiaLibraries final : public CudaLibraries {
   explicit NvidiaLibraries(const CudaContext& context) : handles_(context) {}
 
   [[nodiscard]] std::unique_ptr<Kernel> make_conv(const KernelRequest& request, Layout layout,
-                                                  const CudaContext& context) override {
-    return layout == nhwc ? make_conv_library(request, context, handles_) : nullptr;
+                                                  const CudaContext& context,
+                                                  const KernelChoices& choices) override {
+    const ConvTools tools{context, handles_, choices.tuner, choices.own_kernels};
+    return layout == nhwc ? make_conv_library(request, tools) : nullptr;
   }
   [[nodiscard]] std::unique_ptr<Kernel> make_linear(const KernelRequest& request, Layout layout,
                                                     const CudaContext& context) override {

@@ -14,7 +14,7 @@ namespace descent {
 class Measurements {
  public:
   struct Settings {
-    std::string machine;               // processor, threads, library version: the cache's key
+    std::string machine;               // processor, threads, library version, …: the cache's key
     std::filesystem::path plan_file;   // numbers to repeat, wherever they were taken; empty: none
     std::filesystem::path cache_file;  // empty: no cache
   };
@@ -68,5 +68,7 @@ class Measurements {
 [[nodiscard]] std::filesystem::path plan_cache_folder();
 // The cache file of a machine in that folder: its name is a hash of the machine's description.
 [[nodiscard]] std::filesystem::path plan_cache_file(const std::string& machine);
+// For `descent doctor`: where the folder is and whether it can be written. Leaves nothing behind.
+[[nodiscard]] std::string plan_cache_text();
 
 }  // namespace descent

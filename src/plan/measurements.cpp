@@ -1,4 +1,4 @@
-#include "cpu/measurements.h"
+#include "plan/measurements.h"
 
 #include "base/files.h"
 #include "descent/error.h"
@@ -155,6 +155,16 @@ fs::path plan_cache_file(const std::string& machine) {
   std::uint64_t hash = 14695981039346656037U;  // FNV-1a
   for (const char letter : machine) hash = (hash ^ static_cast<unsigned char>(letter)) * 1099511628211U;
   return folder / fmt::format("plan-{:016x}.json", hash);
+}
+
+std::string plan_cache_text() {
+  fs::path folder = plan_cache_folder();
+  if (folder.empty()) return "none: neither XDG_CACHE_HOME nor HOME is set";
+  const std::string shown = folder.string();
+  while (!fs::exists(folder) && folder.has_relative_path()) folder = folder.parent_path();
+  return fmt::format(
+      "{}, {}", shown,
+      ::access(folder.c_str(), W_OK) == 0 ? "writable" : "cannot be written: every run measures anew");
 }
 
 }  // namespace descent

@@ -1,0 +1,133 @@
+#include "cuda/library/conv_choice.h"
+
+#include "plan/measured_names.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace descent {
+
+namespace {
+
+using Direction = ConvGraph::Direction;
+
+// Of those that can be built: to build one takes from milliseconds to tenths of a second.
+constexpr std::size_t most_engines = 8;
+
+std::string_view direction_text(Direction direction) {
+  switch (direction) {
+    case Direction::forward:
+      return "forward";
+    case Direction::backward_data:
+      return "backward data";
+    case Direction::backward_weights:
+      return "backward weights";
+  }
+  return {};
+}
+
+// What engines of one problem are timed on; allocated once something is to be timed.
+class Trial {
+ public:
+  Trial(const CudaContext& context, const ConvGraph::Problem& problem) : memory_(context), problem_(problem) {}
+
+  TrialMemory& memory() { return memory_; }
+
+  const ConvGraph::Operands& operands() {
+    if (operands_.source != nullptr) return operands_;
+    const auto tensor = [&](const Shape& shape) {
+      return memory_.take(TensorDesc{problem_.type, shape}.bytes());
+    };
+    const auto weights = static_cast<std::size_t>(problem_.op.out * (problem_.source[1] / problem_.op.groups) *
+                                                  problem_.op.kernel.height * problem_.op.kernel.width);
+    operands_.source = tensor(problem_.source);
+    operands_.destination = tensor(problem_.destination);
+    operands_.weights = memory_.take(weights * sizeof(float));  // whatever their type
+    if (problem_.bias) operands_.bias = memory_.take(static_cast<std::size_t>(problem_.op.out) * sizeof(float));
+    if (problem_.add) operands_.add = tensor(problem_.destination);
+    return operands_;
+  }
+
+  void* workspace(std::size_t bytes) {
+    if (bytes > workspace_.bytes()) workspace_ = DeviceBytes(bytes);
+    return workspace_.as();
+  }
+
+ private:
+  TrialMemory memory_;
+  const ConvGraph::Problem& problem_;
+  ConvGraph::Operands operands_;
+  DeviceBytes workspace_;
+};
+
+}  // namespace
+
+std::string graph_name(const ConvTools& tools, Direction direction, const ConvGraph::Problem& problem) {
+  std::string text = fmt::format("cudnn {} {}{} {}", direction_text(direction), name(problem.type),
+                                 tools.context.tf32 ? " as tf32" : "",
+                                 conv_name(problem.op, problem.source, problem.destination));
+  if (direction == Direction::backward_weights)
+    return text.append(" in ").append(name(problem.weight_gradient));
+  if (problem.bias) text += ", bias";
+  if (problem.add) text += ", add";
+  if (problem.leak) text += *problem.leak == 0 ? ", relu" : ", leaky relu";
+  return text;
+}
+
+std::optional<TimedEngine> fastest_engine(const ConvTools& tools, Direction direction,
+                                          const ConvGraph::Problem& problem, const AfterGraph& after) {
+  const std::string key = graph_name(tools, direction, problem);
+  std::vector<ConvGraph> built;  // if they are listed now
+  const auto list = [&] {
+    built = ConvGraph::all(tools.handles, tools.context, direction, problem, most_engines);
+    std::vector<std::string> names;
+    for (const ConvGraph& graph : built) names.push_back(graph.engine());
+    return names;
+  };
+  const std::vector<std::string> engines = tools.tuner.names(key, list);
+  if (engines.empty()) return std::nullopt;
+
+  Trial trial(tools.context, problem);
+  std::optional<ConvGraph> made;
+  TimedEngine best{{}, CudaTuner::never};
+  for (const std::string& engine : engines) {
+    const double seconds = tools.tuner.seconds(key + " " + engine, [&]() -> std::function<void()> {
+      const auto found = std::ranges::find(built, engine, &ConvGraph::engine);
+      ConvGraph* graph = found != built.end() ? &*found : nullptr;
+      if (graph == nullptr) {
+        made = ConvGraph::make(tools.handles, tools.context, direction, problem, engine);
+        if (!made) return {};
+        graph = &*made;
+      }
+      graph->bind(trial.operands(), trial.workspace(graph->workspace_bytes()));
+      const auto next = after ? after(trial.memory(), trial.operands().weights) : std::function<void()>();
+      return [&handles = tools.handles, graph, next] {
+        graph->run(handles);
+        if (next) next();
+      };
+    });
+    if (seconds < best.seconds) best = {engine, seconds};
+  }
+  return best;
+}
+
+std::optional<ConvGraph> make_graph(const ConvTools& tools, Direction direction,
+                                    const ConvGraph::Problem& problem, const std::string& engine) {
+  auto graph = ConvGraph::make(tools.handles, tools.context, direction, problem, engine);
+  if (graph || engine.empty()) return graph;
+  return ConvGraph::make(tools.handles, tools.context, direction, problem);
+}
+
+std::optional<ConvGraph> choose_graph(const ConvTools& tools, Direction direction,
+                                      const ConvGraph::Problem& problem) {
+  if (!tools.tuner.measures()) return make_graph(tools, direction, problem, {});
+  const auto best = fastest_engine(tools, direction, problem);
+  if (!best) return std::nullopt;
+  return make_graph(tools, direction, problem, best->engine);
+}
+
+}  // namespace descent

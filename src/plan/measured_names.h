@@ -1,0 +1,16 @@
+// What measured times are filed under, on any device: two pieces of work with the same name take the same time.
+#pragma once
+
+#include "descent/ops.h"
+#include "descent/tensor.h"
+
+#include <string>
+
+namespace descent {
+
+// "128x64x56x56"
+[[nodiscard]] std::string shape_name(const Shape& shape);
+// "128x64x56x56 to 128x64x56x56 kernel 3x3 stride 1x1 padding 1x1 dilation 1x1 groups 1", " bias" behind it.
+[[nodiscard]] std::string conv_name(const Conv& op, const Shape& source, const Shape& destination);
+
+}  // namespace descent
