@@ -16,13 +16,15 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
-#include <string_view>
+#include <utility>
+#include <vector>
 
 namespace descent::test {
 
@@ -237,6 +239,8 @@ BOOST_AUTO_TEST_CASE(a_device_tells_its_choices_unless_they_follow_rules) {
   BOOST_TEST(plan_text_of(*make_emulated_cuda(options)).empty());
   options.measure = true;
   const std::string text = plan_text_of(*make_emulated_cuda(options));
+  const std::vector<DeviceFact> facts = make_emulated_cuda(options)->facts();
+  BOOST_TEST(std::ranges::count(facts, "plan cache", &DeviceFact::subject) == 1);
   BOOST_TEST(text.find("the host, emulating") != std::string::npos);
   const TemporaryFolder folder;
   options.plan_file = folder / "plan.json";
