@@ -27,28 +27,35 @@ __device__ inline bool is_last_block(unsigned* counter, unsigned blocks) {
   return found;
 }
 
-// Threads stand in `rows` (a power of two) of `lanes`, thread = row · lanes + lane, each with sums of `width`
-// channels. Adds up the rows; the threads of row 0 then hold the sums. `space`: 2·width doubles a thread.
+// The first `threads` threads, whole warps, stand in rows of `lanes` (a power of two, at most 32), each with
+// sums of `width` channels. Adds up their rows: thread i gets Σ first of channel i, and thread channels + i its
+// Σ second, channels being lanes · width. For all threads of a block, of which there are two a channel at
+// least. `space`: 2 · width doubles a lane and warp.
 template <int width>
-__device__ inline void add_rows(double (&first)[width], double (&second)[width], int lanes, int rows,
-                                double* space) {
+__device__ inline double block_totals(double (&first)[width], double (&second)[width], int lanes, int threads,
+                                      double* space) {
   const int thread = static_cast<int>(threadIdx.x);
-  const int threads = lanes * rows;
-#pragma unroll
-  for (int i = 0; i < width; ++i) {
-    space[2 * i * threads + thread] = first[i];
-    space[(2 * i + 1) * threads + thread] = second[i];
-  }
-  for (int half = rows / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (thread >= half * lanes) continue;
-    const int other = thread + half * lanes;
+  const int channels = lanes * width;
+  if (thread < threads) {
+    const int lane = thread % 32;
+    double* const own = space + thread / 32 * 2 * channels + lane * width;
 #pragma unroll
     for (int i = 0; i < width; ++i) {
-      space[2 * i * threads + thread] = first[i] += space[2 * i * threads + other];
-      space[(2 * i + 1) * threads + thread] = second[i] += space[(2 * i + 1) * threads + other];
+      for (int apart = lanes; apart < 32; apart *= 2) {
+        first[i] += __shfl_xor_sync(0xffffffffU, first[i], apart);
+        second[i] += __shfl_xor_sync(0xffffffffU, second[i], apart);
+      }
+      if (lane >= lanes) continue;
+      own[i] = first[i];
+      own[channels + i] = second[i];
     }
   }
+  __syncthreads();
+  double total = 0;
+  for (int warp = 0; thread < 2 * channels && warp < threads / 32; ++warp)
+    total += space[warp * 2 * channels + thread];
+  __syncthreads();
+  return total;
 }
 
 // The sums of channel first + thread over all parts, in threads below `count` (≤ blockDim.x).
@@ -132,25 +139,22 @@ struct NormGradients {
   }
 };
 
-// The end of a pass: row 0's threads hold the block's sums of channels first + lane·width + i below `channels`;
-// `tile` of them belong to this block's counter. `space` as add_rows() left it is written over.
-template <int width, class Finish>
-__device__ inline void finish_sums(const double (&first)[width], const double (&second)[width], int lanes,
-                                   int first_channel, int end_channel, int channels, int part, int parts,
-                                   unsigned* counter, const PartialSums& sums, const Finish& finish,
-                                   double* space) {
+// The end of a pass: `total` is what block_totals() gave for `width` channels from `first_channel` on, of which
+// those below `end_channel` exist and belong to this block's counter. `space`: two doubles a thread.
+template <class Finish>
+__device__ inline void finish_sums(double total, int width, int first_channel, int end_channel, int channels,
+                                   int part, int parts, unsigned* counter, const PartialSums& sums,
+                                   const Finish& finish, double* space) {
   const int thread = static_cast<int>(threadIdx.x);
-  if (thread < lanes) {
-#pragma unroll
-    for (int i = 0; i < width; ++i) {
-      const int channel = first_channel + thread * width + i;
-      if (channel < end_channel) sums.partial[part * channels + channel] = {first[i], second[i]};
-    }
+  const int channel = first_channel + (thread < width ? thread : thread - width);
+  if (thread < 2 * width && channel < end_channel) {
+    ChannelSums& to = sums.partial[part * channels + channel];
+    (thread < width ? to.first : to.second) = total;
   }
   if (!is_last_block(counter, static_cast<unsigned>(parts))) return;
   const int count = end_channel - first_channel;
-  const ChannelSums total = total_of_parts(sums.partial, parts, channels, first_channel, count, space);
-  if (thread < count) finish.finish(first_channel + thread, total);
+  const ChannelSums found = total_of_parts(sums.partial, parts, channels, first_channel, count, space);
+  if (thread < count) finish.finish(first_channel + thread, found);
 }
 
 }  // namespace descent

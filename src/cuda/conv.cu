@@ -4,7 +4,7 @@
 // Idea: few passes over memory. Forward, the statistics are summed up where the convolution's sums are still in
 // registers; one pass then normalises and activates. In inference everything happens there. Backward, one pass
 // sums what the normalisation needs; the weights' gradient makes the gradient of the convolution's output on
-// the way and leaves it to the input's gradient. A training step of a whole unit is five launches.
+// the way and leaves it to the input's gradient. A training step of a whole unit is six launches.
 //
 // Bound: the products' FLOPs (conv_tiles.h); around them 12 bytes an output forward and 20 backward in f32.
 #include "cuda/conv_passes.h"
@@ -12,7 +12,6 @@
 #include "cuda/cuda_kernel.h"
 #include "plan/space.h"
 
-#include <algorithm>
 #include <optional>
 
 namespace descent {
@@ -91,10 +90,9 @@ class ConvKernel final : public CudaKernel {
     }
     Element* const dx = input_gradient<Element>();
     if (dx != nullptr && has_inner()) gradient.dz = scratch<Element>(dz_at_);
-    weight_gradient(
-        context_, forward_, input<Element>(), gradient,
-        {scratch<float>(partial_weights_at_), counters_.data(), tensor(bound_.parameter_gradients, 0),
-         op_.bias ? tensor(bound_.parameter_gradients, 1) : nullptr, bias_is_zero_});
+    weight_gradient(context_, forward_, input<Element>(), gradient,
+                    {scratch<float>(partial_weights_at_), tensor(bound_.parameter_gradients, 0),
+                     op_.bias ? tensor(bound_.parameter_gradients, 1) : nullptr, bias_is_zero_});
     if (dx == nullptr) return;
     gather_product(context_, backward_, ConvEnding<Element>{},
                    gradient.dz != nullptr ? gradient.dz : gradient.dy, tensor(bound_.parameters, 0), dx);
@@ -119,7 +117,7 @@ class ConvKernel final : public CudaKernel {
     dz_at_ = scratch.take(has_inner() && wants_gradient(request) ? request.output.bytes() : 0);
     partial_weights_at_ = scratch.take(tiles.partial_bytes(forward_));
     needs_.scratch_bytes = scratch.bytes();
-    counters_ = Counters(context_, std::max(shape_.counter_bytes(), tiles.counter_bytes(forward_)));
+    counters_ = Counters(context_, shape_.counter_bytes());
   }
 
   void report_work(const KernelRequest& request, Layout layout) {

@@ -1,9 +1,9 @@
 // Convolution without tiles. Two kernels:
 //
 // * few input channels, as in a network's first layer: a thread computes eight channels of a cell, whose window
-// it
-//   reads through the first cache; weights lie in shared memory. Bound by memory: it writes 4 bytes an output
-//   (2 in bf16) and computes two FLOPs a product, 9 products for a 3×3 window over grey pictures.
+//   it reads through the first cache, several products at once; weights and the places of products lie in
+//   shared memory. Bound by memory: it writes 4 bytes an output (2 in bf16) and computes two FLOPs a product, 9
+//   products for a 3×3 window over grey pictures.
 // * anything else: a thread computes one channel of a cell, neighbours neighbouring channels. Depthwise
 //   convolutions, which read 2 numbers a product, are bound by the first cache here.
 #include "cuda/conv_ending.h"
@@ -22,31 +22,42 @@ constexpr int wide = 8;
 
 // Blocks: x cells, y eight channels, z phases. Groups: one.
 template <class Element>
-__global__ void __launch_bounds__(threads)
+__global__ void __launch_bounds__(threads, 3)
     conv_few(const Gather gather, const ConvEnding<Element> ending, const Element* source, const float* weights,
              Element* destination) {
+  constexpr int batch = 9;  // loads on their way at once
+  constexpr int space_doubles = std::max(2 * threads, threads / 32 * 2 * wide);
   alignas(16) __shared__ float weight_tile[most_few_products * wide];
-  __shared__ double space[threads * 2 * wide];
+  __shared__ int rows[most_few_products];  // of a product: shifts and, behind its cell, its place
+  __shared__ int columns[most_few_products];
+  __shared__ int channels_in[most_few_products];
+  __shared__ float slopes[wide];
+  __shared__ float shifts[wide];
+  __shared__ double space[space_doubles];
   const int thread = static_cast<int>(threadIdx.x);
   const int phase = static_cast<int>(blockIdx.z);
   const int channel = static_cast<int>(blockIdx.y) * wide;
   const int left = gather.out - channel;
   const int first_tap = gather.first_tap[phase];
-  const int taps = gather.first_tap[phase + 1] - first_tap;
-  for (int i = thread; i < taps * gather.in * wide; i += threads) {
+  const int products = (gather.first_tap[phase + 1] - first_tap) * gather.in;
+  for (int i = thread; i < products * wide; i += threads) {
     const int product = i / wide;
     const int tap = product / gather.in;
     const int in = product - tap * gather.in;
     const int out = channel + i % wide;
+    const GatherTap shift = gather.taps[first_tap + tap];
     weight_tile[i] =
-        out < gather.out
-            ? weights[out * gather.weight_out + in * gather.weight_in + gather.taps[first_tap + tap].weight]
-            : 0.0F;
+        out < gather.out ? weights[out * gather.weight_out + in * gather.weight_in + shift.weight] : 0.0F;
+    if (i % wide != 0) continue;
+    rows[product] = shift.row;
+    columns[product] = shift.column;
+    channels_in[product] = in;
   }
-  typename ConvEnding<Element>::Channel channels[wide] = {};
-#pragma unroll
-  for (int i = 0; i < wide; ++i) {
-    if (i < left) channels[i] = ending.channel(channel + i);
+  if (thread >= threads - wide && thread - (threads - wide) < left) {
+    const int i = thread - (threads - wide);
+    const auto numbers = ending.channel(channel + i);
+    slopes[i] = numbers.slope;
+    shifts[i] = numbers.shift;
   }
   __syncthreads();
 
@@ -59,31 +70,41 @@ __global__ void __launch_bounds__(threads)
     const Element* const picture = source + static_cast<std::int64_t>(cell.picture) * gather.rows.source *
                                                 gather.columns.source * gather.in;
     float sums[wide] = {};
-    for (int tap = 0; tap < taps; ++tap) {
-      const GatherTap shift = gather.taps[first_tap + tap];
-      const int row = cell.origin_row + shift.row;
-      const int column = cell.origin_column + shift.column;
-      if (row < 0 || row >= gather.rows.source || column < 0 || column >= gather.columns.source) continue;
-      const Element* const from = picture + (row * gather.columns.source + column) * gather.in;
-      const float* const by = weight_tile + tap * gather.in * wide;
-      for (int in = 0; in < gather.in; ++in) {
-        const float value = to_f32(from[in]);
-        float some[wide];
-        load_floats<4>(by + in * wide, reinterpret_cast<float(&)[4]>(some));
-        load_floats<4>(by + in * wide + 4, reinterpret_cast<float(&)[4]>(some[4]));
+    for (int begin = 0; begin < products; begin += batch) {
+      float values[batch];
 #pragma unroll
-        for (int i = 0; i < wide; ++i) sums[i] += value * some[i];
+      for (int i = 0; i < batch; ++i) {
+        values[i] = 0;
+        const int product = begin + i;
+        if (product >= products) continue;
+        const int row = cell.origin_row + rows[product];
+        const int column = cell.origin_column + columns[product];
+        if (row < 0 || row >= gather.rows.source || column < 0 || column >= gather.columns.source) continue;
+        values[i] = to_f32(picture[(row * gather.columns.source + column) * gather.in + channels_in[product]]);
+      }
+#pragma unroll
+      for (int i = 0; i < batch; ++i) {
+        if (begin + i >= products) continue;
+        const float* const by = weight_tile + (begin + i) * wide;
+        float some[2][4];
+        load_floats<4>(by, some[0]);
+        load_floats<4>(by + 4, some[1]);
+#pragma unroll
+        for (int j = 0; j < wide; ++j) sums[j] += values[i] * some[j / 4][j % 4];
       }
     }
+    typename ConvEnding<Element>::Channel channels[wide];
+#pragma unroll
+    for (int i = 0; i < wide; ++i) channels[i] = {slopes[i], shifts[i]};
     const std::int64_t at = static_cast<std::int64_t>(cell.destination(gather)) * gather.out + channel;
     write_channels(ending, channels, sums, at, left, destination);
     if (ending.sums.partial != nullptr) add_squares(sums, first, second);
   }
   if (ending.sums.partial == nullptr) return;
-  add_rows<wide>(first, second, 1, threads, space);
-  finish_sums<wide>(first, second, 1, channel, std::min(gather.out, channel + wide), gather.out,
-                    static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x),
-                    ending.sums.counters + blockIdx.y, ending.sums, ending.statistics, space);
+  const double total = block_totals<wide>(first, second, 1, threads, space);
+  finish_sums(total, wide, channel, std::min(gather.out, channel + wide), gather.out,
+              static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x), ending.sums.counters + blockIdx.y,
+              ending.sums, ending.statistics, space);
 }
 
 // Blocks: x cells × channels, y phases.

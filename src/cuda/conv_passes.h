@@ -70,30 +70,36 @@ struct OutputGradient {
 
 // How the sum over cells is cut: so many outputs a block, so many parts.
 struct WeightTiles {
-  int depth = 1;     // channels × taps of a block
-  int channels = 1;  // of them
+  int high = 4;      // rows of weights, channels × taps, that a thread sums up
+  int depth = 1;     // rows of a block
+  int channels = 1;  // of them; a power of two
   int taps = 1;      // at most
   int chunks = 1;    // of the taps
   int blocks = 1;    // of the input channels
   int outputs = 8;   // output channels of a block; a power of two
   int output_tiles = 1;
   int cells = 64;  // of a slice in shared memory; a power of two
+  int cells_log = 6;
+  int x_packs_log = 0;   // of a block's channels
+  int dz_packs_log = 0;  // of a block's outputs
   int parts = 1;
   int part_cells = 64;  // of a part; a multiple of `cells`
 
   explicit WeightTiles(const Gather& forward);
-  [[nodiscard]] int tiles(const Gather& forward) const {
+  [[nodiscard]] constexpr int tiles(const Gather& forward) const {
     return forward.groups * output_tiles * blocks * chunks;
   }
-  [[nodiscard]] int tile_floats() const { return (depth + 3) / 4 * 4 * outputs + outputs; }
+  [[nodiscard]] constexpr int rows() const { return (depth + high - 1) / high * high; }
+  // From cell to cell in a slice: packs of neighbouring cells keep to banks of their own.
+  [[nodiscard]] constexpr int x_pitch() const { return rows() % 16 == 0 ? rows() + 8 : rows(); }
+  [[nodiscard]] constexpr int team_threads() const { return rows() / high * (outputs / 4); }
+  [[nodiscard]] constexpr int tile_floats() const { return rows() * outputs + outputs; }
   [[nodiscard]] std::size_t shared_bytes() const;
   [[nodiscard]] std::size_t partial_bytes(const Gather& forward) const;
-  [[nodiscard]] std::size_t counter_bytes(const Gather& forward) const;
 };
 
 struct WeightGradients {
   float* partial = nullptr;
-  unsigned* counters = nullptr;
   float* weights = nullptr;  // plain OIHW
   float* bias = nullptr;     // may be null
   bool bias_is_zero = false;

@@ -3,150 +3,19 @@
 // Idea: an implicit matrix product. A slice of the sum, some source channels × some taps (at most 40 deep),
 // lies in shared memory, sources gathered four channels at a time and weights straight from their plain order;
 // while one slice is multiplied from registers the next one is on its way. A thread keeps high × wide sums.
-// Bound: 2 FLOPs a product at the device's f32 peak; source and destination are moved once each where caches
-// hold the overlap of windows.
+// Teams of threads take slices in turn and add up at the end, so that deep sums of few cells keep many warps
+// busy, too. Bound: 2 FLOPs a product at the device's f32 peak; source and destination are moved once each
+// where caches hold the overlap of windows.
 #pragma once
 
 #include "cuda/conv_ending.h"
+#include "cuda/conv_tile_slices.h"
 #include "cuda/intrinsics.h"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace descent {
-
-inline constexpr int tile_threads = 128;
-inline constexpr int tile_depth = 40;
-
-template <int cells_, int columns_, int high_, int wide_>
-struct TileShape {
-  static constexpr int cells = cells_;
-  static constexpr int columns = columns_;
-  static constexpr int high = high_;  // sums of a thread
-  static constexpr int wide = wide_;
-  static constexpr int pitch = columns + 4;  // of weights in shared memory: no two of 8 × 4 share a bank
-  static_assert(cells / high * (columns / wide) == tile_threads);
-};
-
-// How a phase's sum falls into slices. Channels of a slice are a power of two.
-struct Slices {
-  int taps;          // of the phase
-  int first_tap;     // of the phase in the table
-  int channels_log;  // of a slice
-  int taps_a_slice;
-
-  __device__ Slices(const Gather& gather, int phase, int width)
-      : taps(gather.first_tap[phase + 1] - gather.first_tap[phase]), first_tap(gather.first_tap[phase]) {
-    channels_log = taps <= 1 ? 5 : taps <= 2 ? 4 : taps <= 5 ? 3 : 2;
-    while (channels_log > 0 && (1 << (channels_log - 1)) >= gather.in && (1 << channels_log) > width)
-      --channels_log;
-    const int most = tile_depth >> channels_log;
-    const int chunks = (taps + most - 1) / most;
-    taps_a_slice = chunks == 0 ? 1 : (taps + chunks - 1) / chunks;
-  }
-};
-
-// Where a slice begins.
-struct SliceAt {
-  int channel = 0;
-  int tap = 0;
-  int taps = 1;     // of this slice
-  int inverse = 0;  // ⌈2¹⁶/taps⌉: divides numbers below 40
-
-  __device__ void settle(const Slices& slices) {
-    taps = std::min(slices.taps_a_slice, slices.taps - tap);
-    inverse = (65536 + taps - 1) / taps;
-  }
-  // False behind the last.
-  __device__ bool advance(const Slices& slices, int in) {
-    channel += 1 << slices.channels_log;
-    if (channel < in) return true;
-    channel = 0;
-    tap += slices.taps_a_slice;
-    if (tap >= slices.taps) return false;
-    settle(slices);
-    return true;
-  }
-};
-
-// A slice on its way from memory: what one thread carries of it.
-template <class Element, class Shape, int width>
-struct Carried {
-  static constexpr int threads_a_cell = tile_threads / Shape::cells;
-  static constexpr int items = (tile_depth / width + threads_a_cell - 1) / threads_a_cell;
-  static constexpr int warps = tile_threads / 32;
-  static constexpr int units = (tile_depth / 8 * (Shape::columns / 4) + warps - 1) / warps;
-
-  float sources[items][width];
-  float weights[units];
-
-  // A thread's items are of one cell: `from` is its picture, at the group's first channel; null: no cell.
-  __device__ void fetch_sources(const Gather& gather, const Slices& slices, const SliceAt& at,
-                                const Element* from, int origin_row, int origin_column) {
-    const int packs_log = slices.channels_log - (width == 4 ? 2 : 0);
-    const int first = static_cast<int>(threadIdx.x) / Shape::cells;
-#pragma unroll
-    for (int i = 0; i < items; ++i) {
-      const int item = first + i * threads_a_cell;
-      const int tap = item >> packs_log;
-      const int channel = at.channel + (item & ((1 << packs_log) - 1)) * width;
-#pragma unroll
-      for (int j = 0; j < width; ++j) sources[i][j] = 0;
-      if (tap >= at.taps || channel >= gather.in || from == nullptr) continue;
-      const GatherTap shift = gather.taps[slices.first_tap + at.tap + tap];
-      const int row = origin_row + shift.row;
-      const int column = origin_column + shift.column;
-      if (row < 0 || row >= gather.rows.source || column < 0 || column >= gather.columns.source) continue;
-      const int cell = row * gather.columns.source + column;
-      load_floats<width>(from + static_cast<std::int64_t>(cell) * gather.source_channels() + channel,
-                         sources[i]);
-    }
-  }
-
-  // Eight steps of depth × four channels a warp at a time: whole sectors of plain weights.
-  __device__ void fetch_weights(const Gather& gather, const Slices& slices, const SliceAt& at, int first_column,
-                                const float* from) {
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-    const int depth = at.taps << slices.channels_log;
-#pragma unroll
-    for (int i = 0; i < units; ++i) {
-      const int unit = static_cast<int>(threadIdx.x) / 32 + i * warps;
-      const int step = unit % (tile_depth / 8) * 8 + lane % 8;
-      const int column = first_column + unit / (tile_depth / 8) * 4 + lane / 8;
-      const int local = step * at.inverse >> 16;
-      const int channel = at.channel + local;
-      weights[i] = 0;
-      const bool inside = unit < tile_depth / 8 * (Shape::columns / 4);
-      if (!inside || step >= depth || channel >= gather.in || column >= gather.out) continue;
-      const int tap = gather.taps[slices.first_tap + at.tap + step - local * at.taps].weight;
-      weights[i] = from[column * gather.weight_out + channel * gather.weight_in + tap];
-    }
-  }
-
-  // Depth runs through the taps of a channel, then through channels.
-  __device__ void put(const Slices& slices, const SliceAt& at, float* source_tile, float* weight_tile) const {
-    const int packs_log = slices.channels_log - (width == 4 ? 2 : 0);
-    const int cell = static_cast<int>(threadIdx.x) % Shape::cells;
-    const int first = static_cast<int>(threadIdx.x) / Shape::cells;
-#pragma unroll
-    for (int i = 0; i < items; ++i) {
-      const int item = first + i * threads_a_cell;
-      const int tap = item >> packs_log;
-      const int channel = (item & ((1 << packs_log) - 1)) * width;
-      if (tap >= at.taps) continue;
-#pragma unroll
-      for (int j = 0; j < width; ++j)
-        source_tile[((channel + j) * at.taps + tap) * Shape::cells + cell] = sources[i][j];
-    }
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-#pragma unroll
-    for (int i = 0; i < units; ++i) {
-      const int unit = static_cast<int>(threadIdx.x) / 32 + i * warps;
-      const int step = unit % (tile_depth / 8) * 8 + lane % 8;
-      const int column = unit / (tile_depth / 8) * 4 + lane / 8;
-      if (unit < tile_depth / 8 * (Shape::columns / 4)) weight_tile[step * Shape::pitch + column] = weights[i];
-    }
-  }
-};
 
 template <int width>
 __device__ inline void read_tile(const float* from, float (&to)[width]) {
@@ -176,38 +45,66 @@ __device__ inline void multiply_slice(const float* source_tile, const float* wei
   }
 }
 
+// Adds up the teams' sums, one after the other, in the first one.
+template <class Shape>
+__device__ inline void add_teams(float* space, int team, float (&sums)[Shape::high][Shape::wide]) {
+  if constexpr (Shape::teams > 1) {
+    constexpr int each = Shape::high * Shape::wide;
+    const int place = static_cast<int>(threadIdx.x) % tile_threads;
+#pragma unroll
+    for (int i = 0; i < each; ++i) {
+      if (team > 0)
+        space[((team - 1) * each + i) * tile_threads + place] = sums[i / Shape::wide][i % Shape::wide];
+    }
+    __syncthreads();
+    if (team > 0) return;
+#pragma unroll
+    for (int other = 0; other < Shape::teams - 1; ++other) {
+#pragma unroll
+      for (int i = 0; i < each; ++i)
+        sums[i / Shape::wide][i % Shape::wide] += space[(other * each + i) * tile_threads + place];
+    }
+  }
+}
+
 // Blocks: x tiles of cells (each block takes every gridDim.x-th), y group × tiles of channels, z phases.
 template <class Element, class Shape, int width>
-__global__ void __launch_bounds__(tile_threads)
+__global__ void __launch_bounds__(Shape::threads, Shape::resident)
     conv_tiles(const Gather gather, const ConvEnding<Element> ending, const Element* source,
                const float* weights, Element* destination) {
-  constexpr int space_floats = tile_depth * (Shape::cells + Shape::pitch);
-  constexpr int sum_floats = tile_threads * 2 * Shape::wide * 2;  // as doubles
-  alignas(16) __shared__ float space[space_floats > sum_floats ? space_floats : sum_floats];
-  __shared__ int places[Shape::cells];
-  float* const source_tile = space;
-  float* const weight_tile = space + tile_depth * Shape::cells;
+  float* const space = dynamic_shared<float>();
+  auto* const taps = reinterpret_cast<GatherTap*>(space + Shape::space_floats);
+  int* const places = reinterpret_cast<int*>(taps + Gather::most_taps);
+  float* const slopes = reinterpret_cast<float*>(places + Shape::cells);
+  float* const shifts = slopes + Shape::columns;
 
-  const int thread = static_cast<int>(threadIdx.x);
-  const int phase = static_cast<int>(blockIdx.z);
+  const int thread = static_cast<int>(threadIdx.x) % tile_threads;
+  const int team = static_cast<int>(threadIdx.x) / tile_threads;
+  const int phase = static_cast<int>(gridDim.z - 1 - blockIdx.z);  // the last has the most taps
   const int column_tiles = (gather.out + Shape::columns - 1) / Shape::columns;
   const int group = static_cast<int>(blockIdx.y) / column_tiles;
   const int first_column = (static_cast<int>(blockIdx.y) - group * column_tiles) * Shape::columns;
-  const int high_at = thread / (Shape::columns / Shape::wide) * Shape::high;
-  const int wide_at = thread % (Shape::columns / Shape::wide) * Shape::wide;
-  const int column = first_column + wide_at;        // of this thread, in the group
-  const int columns_left = gather.out - column;     // may be none
-  const int channel = group * gather.out + column;  // among all
+  const int high_at = thread / Shape::lanes * Shape::high;
+  const int wide_at = thread % Shape::lanes * Shape::wide;
+  const int columns_left = gather.out - first_column - wide_at;     // may be none
+  const int channel = group * gather.out + first_column + wide_at;  // of this thread, among all
   const int cells = gather.cells(phase);
   const Slices slices(gather, phase, width);
   const float* const group_weights = weights + group * gather.group_weights();
-  constexpr int lanes = Shape::columns / Shape::wide;
+  float* const source_tile = space + team * Shape::slice_floats;
+  float* const weight_tile = source_tile + tile_depth * Shape::cells;
   auto* const doubles = reinterpret_cast<double*>(space);
 
-  // The block's sums so far; they take no registers while it multiplies.
-  __shared__ double totals[2 * Shape::columns];
+  if (team == Shape::teams - 1) {
+    for (int i = thread; i < slices.taps; i += tile_threads) taps[i] = gather.taps[gather.first_tap[phase] + i];
+  }
+  if (team == 0 && thread < Shape::columns && first_column + thread < gather.out) {
+    const auto numbers = ending.channel(group * gather.out + first_column + thread);
+    slopes[thread] = numbers.slope;
+    shifts[thread] = numbers.shift;
+  }
   const bool takes_sums = ending.sums.partial != nullptr;
-  if (takes_sums && thread < 2 * Shape::columns) totals[thread] = 0;
+  double total = 0;  // of the block's tiles: a thread keeps one
 
   for (int tile = static_cast<int>(blockIdx.x); tile * Shape::cells < cells;
        tile += static_cast<int>(gridDim.x)) {
@@ -221,70 +118,55 @@ __global__ void __launch_bounds__(tile_threads)
       from = source + picture * gather.source_channels() + group * gather.in;
     }
     __syncthreads();  // the tile before is done with
-    if (thread < Shape::cells) places[thread] = number < cells ? cell.destination(gather) : -1;
+    if (team == 0 && thread < Shape::cells) places[thread] = number < cells ? cell.destination(gather) : -1;
 
     float sums[Shape::high][Shape::wide] = {};
-    if (slices.taps > 0) {
-      SliceAt at;
-      at.settle(slices);
-      Carried<Element, Shape, width> carried;
-      carried.fetch_sources(gather, slices, at, from, cell.origin_row, cell.origin_column);
-      carried.fetch_weights(gather, slices, at, first_column, group_weights);
-      for (bool more = true; more;) {
-        __syncthreads();
-        carried.put(slices, at, source_tile, weight_tile);
-        __syncthreads();
-        const int depth = at.taps << slices.channels_log;
-        more = at.advance(slices, gather.in);
-        if (more) {
-          carried.fetch_sources(gather, slices, at, from, cell.origin_row, cell.origin_column);
-          carried.fetch_weights(gather, slices, at, first_column, group_weights);
-        }
-        multiply_slice<Shape>(source_tile + high_at, weight_tile + wide_at, depth, sums);
-      }
-    } else {
+    SliceAt at;
+    Carried<Element, Shape, width> carried{};
+    const auto fetch = [&] {
+      carried.fetch_sources(gather, taps, slices, at, from, cell.origin_row, cell.origin_column);
+      carried.fetch_weights(gather, taps, slices, at, first_column, group_weights);
+    };
+    bool more = at.advance(slices, gather.in, team);
+    if (more) fetch();
+    for (int first = 0; first < slices.count; first += Shape::teams) {
       __syncthreads();
+      if (more) carried.put(slices, at, source_tile, weight_tile);
+      __syncthreads();
+      const int depth = more ? at.taps << slices.channels_log : 0;
+      more = more && at.advance(slices, gather.in, Shape::teams);
+      if (more) fetch();
+      multiply_slice<Shape>(source_tile + high_at, weight_tile + wide_at, depth, sums);
     }
+    __syncthreads();  // the slices are done with
+    add_teams<Shape>(space, team, sums);
 
-    typename ConvEnding<Element>::Channel channels[Shape::wide] = {};
-#pragma unroll
-    for (int j = 0; j < Shape::wide; ++j) {
-      if (j < columns_left) channels[j] = ending.channel(channel + j);
-    }
     double first[Shape::wide] = {};
     double second[Shape::wide] = {};
+    if (team == 0 && columns_left > 0) {
+      typename ConvEnding<Element>::Channel channels[Shape::wide];
 #pragma unroll
-    for (int i = 0; i < Shape::high; ++i) {
-      const int place = places[high_at + i];
-      if (place < 0 || columns_left <= 0) continue;
-      const std::int64_t at = static_cast<std::int64_t>(place) * gather.destination_channels() + channel;
-      write_channels(ending, channels, sums[i], at, columns_left, destination);
-      if (takes_sums) add_squares(sums[i], first, second);
+      for (int j = 0; j < Shape::wide; ++j) channels[j] = {slopes[wide_at + j], shifts[wide_at + j]};
+#pragma unroll
+      for (int i = 0; i < Shape::high; ++i) {
+        const int place = places[high_at + i];
+        if (place < 0) continue;
+        const std::int64_t to = static_cast<std::int64_t>(place) * gather.destination_channels() + channel;
+        write_channels(ending, channels, sums[i], to, columns_left, destination);
+        if (takes_sums) add_squares(sums[i], first, second);
+      }
     }
     if (!takes_sums) continue;
-    __syncthreads();  // the slices are done with
-    add_rows<Shape::wide>(first, second, lanes, tile_threads / lanes, doubles);
-    if (thread >= lanes) continue;
-#pragma unroll
-    for (int j = 0; j < Shape::wide; ++j) {
-      totals[wide_at + j] += first[j];
-      totals[Shape::columns + wide_at + j] += second[j];
-    }
+    __syncthreads();  // what was in the space is done with
+    total += block_totals<Shape::wide>(first, second, Shape::lanes, tile_threads, doubles);
   }
 
   if (!takes_sums) return;
-  double first[Shape::wide];
-  double second[Shape::wide];
-#pragma unroll
-  for (int j = 0; j < Shape::wide; ++j) {  // row 0 reads what it wrote; the others take no part
-    first[j] = thread < lanes ? totals[wide_at + j] : 0;
-    second[j] = thread < lanes ? totals[Shape::columns + wide_at + j] : 0;
-  }
   const int begin = group * gather.out + first_column;
   const int end = group * gather.out + std::min(gather.out, first_column + Shape::columns);
-  finish_sums<Shape::wide>(first, second, lanes, begin, end, gather.destination_channels(),
-                           static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x),
-                           ending.sums.counters + blockIdx.y, ending.sums, ending.statistics, doubles);
+  finish_sums(total, Shape::columns, begin, end, gather.destination_channels(), static_cast<int>(blockIdx.x),
+              static_cast<int>(gridDim.x), ending.sums.counters + blockIdx.y, ending.sums, ending.statistics,
+              doubles);
 }
 
 }  // namespace descent

@@ -23,8 +23,8 @@ void launch_tiles_of(const CudaContext& context, const Gather& gather, const Con
   }
   const Grid grid{{static_cast<unsigned>(blocks), static_cast<unsigned>(gather.groups * column_tiles),
                    static_cast<unsigned>(gather.phases())},
-                  {tile_threads, 1, 1},
-                  0};
+                  {Shape::threads, 1, 1},
+                  Shape::shared_bytes};
   launch(context, "conv tiles", grid, conv_tiles<Element, Shape, width>, gather, ending, source, weights,
          destination);
 }
@@ -35,17 +35,23 @@ void launch_tiles_in(const CudaContext& context, const Gather& gather, const Con
   const auto launch_shape = [&]<class Shape>(Shape /*shape*/) {
     launch_tiles_of<Element, Shape, width>(context, gather, ending, source, weights, destination);
   };
-  constexpr int few = 64 * 128;  // cells: larger tiles would leave most multiprocessors idle
-  if (gather.out <= 8) return launch_shape(TileShape<128, 8, 4, 2>{});
-  if (gather.out <= 16 && gather.cells(0) < few) return launch_shape(TileShape<32, 16, 2, 2>{});
-  if (gather.out <= 16) return launch_shape(TileShape<128, 16, 4, 4>{});
-  if (gather.out <= 32) return launch_shape(TileShape<64, 32, 4, 4>{});
+  // Smaller tiles where larger ones would leave most multiprocessors idle, and there more teams.
+  const int cells = gather.cells(0);
+  constexpr int few = 1 << 11;
+  constexpr int many = 1 << 14;
+  if (gather.out <= 8) return launch_shape(TileShape<128, 8, 4, 2, 1, 6>{});
+  if (gather.out <= 16) {
+    if (cells <= few) return launch_shape(TileShape<8, 16, 1, 1, 4, 2>{});
+    if (cells < many) return launch_shape(TileShape<32, 16, 2, 2, 4, 2>{});
+    return launch_shape(TileShape<128, 16, 4, 4, 2, 3>{});
+  }
+  if (gather.out <= 32 && cells >= many) return launch_shape(TileShape<64, 32, 4, 4, 2, 2>{});
   // Large enough to keep every multiprocessor busy with two blocks.
-  constexpr std::int64_t many = 264;
-  const std::int64_t large =
-      static_cast<std::int64_t>((gather.cells(0) + 127) / 128) * ((gather.out + 63) / 64);
-  if (width == 4 && large * gather.phases() >= many) return launch_shape(TileShape<128, 64, 8, 8>{});
-  launch_shape(TileShape<32, 64, 4, 4>{});
+  constexpr std::int64_t enough = 264;
+  const std::int64_t large = static_cast<std::int64_t>((cells + 127) / 128) * ((gather.out + 63) / 64);
+  if (width == 4 && gather.out > 32 && large * gather.phases() >= enough)
+    return launch_shape(TileShape<128, 64, 8, 8, 1, 2>{});
+  launch_shape(TileShape<32, 32, 2, 4, 4, 2>{});
 }
 
 template <class Element>

@@ -99,10 +99,10 @@ __global__ void __launch_bounds__(threads)
       terms.template add<width>(row * shape.channels + channel, channel, first, second, by);
     }
   }
-  add_rows<width>(first, second, lanes, rows, space);
+  const double total = block_totals<width>(first, second, lanes, threads, space);
   const int end = std::min(shape.channels, tile + lanes * width);
-  finish_sums<width>(first, second, lanes, tile, end, shape.channels, static_cast<int>(blockIdx.x),
-                     static_cast<int>(gridDim.x), sums.counters + blockIdx.y, sums, finish, space);
+  finish_sums(total, lanes * width, tile, end, shape.channels, static_cast<int>(blockIdx.x),
+              static_cast<int>(gridDim.x), sums.counters + blockIdx.y, sums, finish, space);
 }
 
 template <int width, class Terms>
