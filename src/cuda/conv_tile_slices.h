@@ -85,11 +85,16 @@ template <class Element, class Shape, int width>
 struct Carried {
   static constexpr int threads_a_cell = tile_threads / Shape::cells;
   static constexpr int items = (tile_depth / width + threads_a_cell - 1) / threads_a_cell;
+  // Warps stand side by side in groups of four columns, and what is left of them one above the other in groups
+  // of eight steps of depth.
   static constexpr int warps = tile_threads / 32;
-  static constexpr int units = (tile_depth / 8 * (Shape::columns / 4) + warps - 1) / warps;
+  static constexpr int warps_wide = Shape::columns / 4 < warps ? Shape::columns / 4 : warps;
+  static constexpr int warps_high = warps / warps_wide;
+  static constexpr int turns_wide = Shape::columns / 4 / warps_wide;
+  static constexpr int turns_high = (tile_depth / 8 + warps_high - 1) / warps_high;
 
   float sources[items][width];
-  float weights[units];
+  float weights[turns_high][turns_wide];
 
   // A thread's items are of one cell: `from` is its picture, at the group's first channel; null: no cell.
   __device__ void fetch_sources(const Gather& gather, const GatherTap* taps, const Slices& slices,
@@ -117,20 +122,23 @@ struct Carried {
   // Eight steps of depth × four channels a warp at a time: whole sectors of plain weights.
   __device__ void fetch_weights(const Gather& gather, const GatherTap* taps, const Slices& slices,
                                 const SliceAt& at, int first_column, const float* from) {
-    const int lane = static_cast<int>(threadIdx.x) % tile_threads % 32;
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int warp = static_cast<int>(threadIdx.x) % tile_threads / 32;
     const int depth = at.taps << slices.channels_log;
+    const int column = first_column + warp % warps_wide * 4 + lane / 8;
 #pragma unroll
-    for (int i = 0; i < units; ++i) {
-      const int unit = static_cast<int>(threadIdx.x) % tile_threads / 32 + i * warps;
-      const int step = unit % (tile_depth / 8) * 8 + lane % 8;
-      const int column = first_column + unit / (tile_depth / 8) * 4 + lane / 8;
+    for (int i = 0; i < turns_high; ++i) {
+      const int step = (warp / warps_wide + i * warps_high) * 8 + lane % 8;
       const int local = step * at.inverse >> 16;
       const int channel = at.channel + local;
-      weights[i] = 0;
-      const bool inside = unit < tile_depth / 8 * (Shape::columns / 4);
-      if (!inside || step >= depth || channel >= gather.in || column >= gather.out) continue;
-      const int tap = taps[at.tap + step - local * at.taps].weight;
-      weights[i] = from[column * gather.weight_out + channel * gather.weight_in + tap];
+      const bool inside = step < depth && channel < gather.in;
+      const int tap = inside ? taps[at.tap + step - local * at.taps].weight : 0;
+      const float* const row = from + channel * gather.weight_in + tap;
+#pragma unroll
+      for (int j = 0; j < turns_wide; ++j) {
+        const int out = column + j * warps_wide * 4;
+        weights[i][j] = inside && out < gather.out ? row[out * gather.weight_out] : 0;
+      }
     }
   }
 
@@ -149,13 +157,16 @@ struct Carried {
       for (int j = 0; j < width; ++j)
         source_tile[((channel + j) * at.taps + tap) * Shape::cells + cell] = sources[i][j];
     }
-    const int lane = static_cast<int>(threadIdx.x) % tile_threads % 32;
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int warp = static_cast<int>(threadIdx.x) % tile_threads / 32;
+    const int column = warp % warps_wide * 4 + lane / 8;
 #pragma unroll
-    for (int i = 0; i < units; ++i) {
-      const int unit = static_cast<int>(threadIdx.x) % tile_threads / 32 + i * warps;
-      const int step = unit % (tile_depth / 8) * 8 + lane % 8;
-      const int column = unit / (tile_depth / 8) * 4 + lane / 8;
-      if (unit < tile_depth / 8 * (Shape::columns / 4)) weight_tile[step * Shape::pitch + column] = weights[i];
+    for (int i = 0; i < turns_high; ++i) {
+      const int step = (warp / warps_wide + i * warps_high) * 8 + lane % 8;
+      if (step >= tile_depth) continue;
+#pragma unroll
+      for (int j = 0; j < turns_wide; ++j)
+        weight_tile[step * Shape::pitch + column + j * warps_wide * 4] = weights[i][j];
     }
   }
 };

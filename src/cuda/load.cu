@@ -1,8 +1,10 @@
-// One thread an element of the input. Bound: bytes, a byte read and an element written. Where the data set lies
-// on the device, what travels there a step is four bytes a picture.
+// A block a picture, a thread four neighbouring elements of the input where memory keeps them together, and on
+// the way the indicator row of the picture's label. Bound: bytes, a byte read and an element written. Where the
+// data set lies on the device, what travels there a step is four bytes a picture.
 #include "cuda/launch.h"
 #include "cuda/layouts.h"
 #include "cuda/load.h"
+#include "cuda/pack.h"
 #include "descent/error.h"
 #include "plan/element.h"
 #include "plan/load_check.h"
@@ -15,6 +17,7 @@
 namespace descent {
 namespace {
 
+constexpr int threads = 256;
 constexpr std::size_t most_channels = 64;
 
 struct ChannelScales {
@@ -27,8 +30,11 @@ struct Batch {
   const std::int32_t* labels;
   const std::uint32_t* indices;  // null: the pictures of the batch, in order
   std::int64_t count;
-  std::int64_t channels;
-  std::int64_t plane;
+  unsigned channels;
+  unsigned plane;
+  // The labels' rows; null: not asked for.
+  float* targets;
+  unsigned classes;
 };
 
 __device__ std::int64_t picture_of(const Batch& batch, std::int64_t n) {
@@ -36,24 +42,33 @@ __device__ std::int64_t picture_of(const Batch& batch, std::int64_t n) {
 }
 
 // Each operation rounds, as in PyTorch.
-template <class Element>
-__global__ void gather(Batch batch, ChannelScales scales, bool channels_last, Element* to) {
-  const std::int64_t each = batch.channels * batch.plane;
-  for (const std::int64_t i : grid_stride(batch.count * each)) {
-    const std::int64_t inside = i % each;
-    const std::int64_t channel = channels_last ? inside % batch.channels : inside / batch.plane;
-    const std::int64_t pixel = channels_last ? inside / batch.channels : inside % batch.plane;
-    const std::uint8_t byte =
-        batch.pictures[picture_of(batch, i / each) * each + channel * batch.plane + pixel];
-    const float value = __fdiv_rn(static_cast<float>(byte), 255.0F);
-    to[i] = to_element<Element>(__fdiv_rn(__fsub_rn(value, scales.mean[channel]), scales.std[channel]));
-  }
+__device__ float normalised(std::uint8_t byte, const ChannelScales& scales, unsigned channel) {
+  const float value = __fdiv_rn(static_cast<float>(byte), 255.0F);
+  return __fdiv_rn(__fsub_rn(value, scales.mean[channel]), scales.std[channel]);
 }
 
-__global__ void indicate(Batch batch, std::int64_t classes, float* targets) {
-  for (const std::int64_t i : grid_stride(batch.count * classes)) {
-    const std::int32_t label = batch.labels[picture_of(batch, i / classes)];
-    targets[i] = i % classes == label ? 1.0F : 0.0F;
+// Blocks take every gridDim.x-th picture. With `width` 4 the bytes of a picture lie in the input's order, and
+// channels have a multiple of four of them.
+template <int width, class Element>
+__global__ void gather(Batch batch, ChannelScales scales, bool channels_last, Element* to) {
+  const unsigned each = batch.channels * batch.plane;
+  for (std::int64_t n = blockIdx.x; n < batch.count; n += gridDim.x) {
+    const std::int64_t picture = picture_of(batch, n);
+    const std::uint8_t* const from = batch.pictures + picture * each;
+    if (batch.targets != nullptr) {
+      const std::int32_t label = batch.labels[picture];
+      for (unsigned k = threadIdx.x; k < batch.classes; k += blockDim.x)
+        batch.targets[n * batch.classes + k] = static_cast<std::int32_t>(k) == label ? 1.0F : 0.0F;
+    }
+    for (unsigned i = threadIdx.x * width; i < each; i += blockDim.x * width) {
+      const unsigned pixel = channels_last ? i / batch.channels : i % batch.plane;
+      const unsigned channel = channels_last ? i - pixel * batch.channels : i / batch.plane;
+      const Pack<std::uint8_t, width> bytes = load_pack<width>(from + channel * batch.plane + pixel);
+      float values[width];
+#pragma unroll
+      for (int j = 0; j < width; ++j) values[j] = normalised(bytes.values[j], scales, channel);
+      store_floats<width>(to + n * each + i, values);
+    }
   }
 }
 
@@ -115,16 +130,20 @@ void load_pictures_cuda(CudaState& state, const PictureSource& source, std::span
   Batch batch = placed != nullptr ? placed_batch(state, *placed, indices)
                                   : stream_batch(state, source, indices, targets != nullptr);
   batch.count = static_cast<std::int64_t>(indices.size());
-  batch.channels = source.shape[0];
-  batch.plane = source.shape.elements() / source.shape[0];
-  const bool channels_last = input.desc.layout == nhwc;
+  batch.channels = static_cast<unsigned>(source.shape[0]);
+  batch.plane = static_cast<unsigned>(source.shape.elements() / source.shape[0]);
+  if (targets != nullptr) {
+    batch.targets = static_cast<float*>(targets->data);
+    batch.classes = static_cast<unsigned>(targets->desc.shape[1]);
+  }
+  const bool channels_last = input.desc.layout == nhwc && batch.channels > 1;
+  // The bytes of one's own batch follow the labels, four bytes each.
+  const bool in_packs = !channels_last && batch.plane % 4 == 0;
+  const Grid grid = grid_for(state.context, batch.count * threads, threads);
   with_element(input.desc.type, [&]<class Element>(Element /*type*/) {
-    launch(state.context, "loading pictures", grid_for(state.context, input.desc.shape.elements()),
-           gather<Element>, batch, scales, channels_last, static_cast<Element*>(input.data));
+    launch(state.context, "loading pictures", grid, in_packs ? gather<4, Element> : gather<1, Element>, batch,
+           scales, channels_last, static_cast<Element*>(input.data));
   });
-  if (targets == nullptr) return;
-  launch(state.context, "loading labels", grid_for(state.context, targets->desc.shape.elements()), indicate,
-         batch, targets->desc.shape[1], static_cast<float*>(targets->data));
 }
 
 }  // namespace descent

@@ -94,7 +94,7 @@ __global__ void __launch_bounds__(threads)
     }
     const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * rows;
     std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * rows + static_cast<int>(threadIdx.x) / lanes;
-#pragma unroll 2
+#pragma unroll 4
     for (; row < shape.rows; row += step) {
       terms.template add<width>(row * shape.channels + channel, channel, first, second, by);
     }
@@ -213,10 +213,10 @@ struct Differentiating {
 
 // The number of threads that work is a multiple of the packs a row: each stays with its channels.
 template <int width, class Work>
-__global__ void __launch_bounds__(threads) each_element(std::int64_t packs, int packs_a_row, Work work) {
-  const std::int64_t all = static_cast<std::int64_t>(gridDim.x) * threads;
-  const std::int64_t working = all / packs_a_row * packs_a_row;
-  const std::int64_t thread = static_cast<std::int64_t>(blockIdx.x) * threads + threadIdx.x;
+__global__ void __launch_bounds__(threads) each_element(std::int64_t packs, unsigned packs_a_row, Work work) {
+  const unsigned all = gridDim.x * threads;
+  const unsigned working = all - all % packs_a_row;
+  const unsigned thread = blockIdx.x * threads + threadIdx.x;
   if (thread >= working || thread >= packs) return;
   const auto channels = work.template channels<width>(static_cast<int>(thread % packs_a_row) * width);
 #pragma unroll 2
@@ -226,10 +226,10 @@ __global__ void __launch_bounds__(threads) each_element(std::int64_t packs, int 
 
 template <int width, class Work>
 void launch_each(const CudaContext& context, std::string_view name, const NormRows& shape, const Work& work) {
-  const int packs_a_row = shape.channels / width;
+  const auto packs_a_row = static_cast<unsigned>(shape.channels / width);
   const std::int64_t packs = shape.rows * packs_a_row;
   Grid grid = grid_for(context, packs, threads);
-  const auto a_row = static_cast<unsigned>((packs_a_row + threads - 1) / threads);
+  const unsigned a_row = (packs_a_row + threads - 1) / threads;
   grid.blocks.x = std::max(grid.blocks.x, a_row);
   launch(context, name, grid, each_element<width, Work>, packs, packs_a_row, work);
 }

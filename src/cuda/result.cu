@@ -1,6 +1,7 @@
 // One block adds up the rows in a fixed order and writes to memory of the host; a number that counts up says
 // that it has. Bound: the way to the host, about a microsecond.
 #include "cuda/launch.h"
+#include "cuda/pack.h"
 #include "cuda/result.h"
 #include "cuda/sums.h"
 #include "descent/error.h"
@@ -28,9 +29,11 @@ __global__ void add_up(const float* rows, std::int64_t count, Sums* sums, volati
   __shared__ std::int64_t rights[32];
   double loss = 0;
   std::int64_t right = 0;
+#pragma unroll 4
   for (std::int64_t row = threadIdx.x; row < count; row += blockDim.x) {
-    loss += static_cast<double>(rows[2 * row]);
-    right += rows[2 * row + 1] != 0.0F ? 1 : 0;
+    const auto pair = load_pack<2>(rows + 2 * row);
+    loss += static_cast<double>(pair.values[0]);
+    right += pair.values[1] != 0.0F ? 1 : 0;
   }
   loss = block_sum(loss, losses);
   right = block_sum(right, rights);
