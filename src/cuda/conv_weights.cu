@@ -63,6 +63,7 @@ template <class Element, int x_width, int dz_width>
 __global__ void __launch_bounds__(threads, 2)
     sum_weights(const Gather gather, const WeightTiles tiles, const Element* x,
                 const OutputGradient<Element> gradient, const WeightGradients to) {
+  follow();
   constexpr int high = weight_rows(x_width);
   __shared__ WeightTable table;
   float* const space = dynamic_shared<float>();
@@ -163,6 +164,7 @@ __device__ void write_weight(const Gather& gather, const WeightTiles& tiles, con
 // Blocks: x tiles, y numbers of a tile. Threads that are left over share the parts.
 __global__ void __launch_bounds__(adding)
     add_weight_parts(const Gather gather, const WeightTiles tiles, const WeightGradients to) {
+  follow();
   constexpr int packs = numbers / 4;
   constexpr int lanes = adding / packs;
   constexpr int warps = adding / 32;
@@ -253,7 +255,8 @@ void weight_gradient(const CudaContext& context, const Gather& forward, const El
                      const OutputGradient<Element>& gradient, const WeightGradients& to) {
   const WeightTiles tiles(forward);
   const auto all_tiles = static_cast<unsigned>(tiles.tiles(forward));
-  const Grid grid{{all_tiles, static_cast<unsigned>(tiles.parts), 1}, {threads, 1, 1}, tiles.shared_bytes()};
+  const Grid grid{
+      {all_tiles, static_cast<unsigned>(tiles.parts), 1}, {threads, 1, 1}, tiles.shared_bytes(), true};
   const auto start = [&](auto* kernel) {
     launch(context, "conv weight gradient", grid, kernel, forward, tiles, x, gradient, to);
   };
@@ -269,8 +272,8 @@ void weight_gradient(const CudaContext& context, const Gather& forward, const El
     start(&sum_weights<Element, 1, 1>);
   }
   const auto shares = static_cast<unsigned>((tiles.tile_floats() + numbers - 1) / numbers);
-  launch(context, "parts of a weight gradient", {{all_tiles, shares, 1}, {adding, 1, 1}, 0}, add_weight_parts,
-         forward, tiles, to);
+  launch(context, "parts of a weight gradient", {{all_tiles, shares, 1}, {adding, 1, 1}, 0, true},
+         add_weight_parts, forward, tiles, to);
 }
 
 template void weight_gradient(const CudaContext&, const Gather&, const float*, const OutputGradient<float>&,

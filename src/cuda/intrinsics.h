@@ -11,6 +11,15 @@
 
 namespace descent {
 
+// First in a kernel that Grid::follows speaks of: lets the kernel after this one be set up, and waits until all
+// kernels before it have ended and what they wrote is seen.
+__device__ inline void follow() {
+  NV_IF_TARGET(NV_PROVIDES_SM_90, (asm volatile("griddepcontrol.launch_dependents;" ::
+                                                    : "memory");
+                                   asm volatile("griddepcontrol.wait;" ::
+                                                    : "memory");))
+}
+
 // The memory that Grid::shared_bytes asks for; one array a kernel.
 template <class T>
 __device__ T* dynamic_shared() {

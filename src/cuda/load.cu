@@ -51,6 +51,7 @@ __device__ float normalised(std::uint8_t byte, const ChannelScales& scales, unsi
 // channels have a multiple of four of them.
 template <int width, class Element>
 __global__ void gather(Batch batch, ChannelScales scales, bool channels_last, Element* to) {
+  follow();
   const unsigned each = batch.channels * batch.plane;
   for (std::int64_t n = blockIdx.x; n < batch.count; n += gridDim.x) {
     const std::int64_t picture = picture_of(batch, n);
@@ -139,7 +140,8 @@ void load_pictures_cuda(CudaState& state, const PictureSource& source, std::span
   const bool channels_last = input.desc.layout == nhwc && batch.channels > 1;
   // The bytes of one's own batch follow the labels, four bytes each.
   const bool in_packs = !channels_last && batch.plane % 4 == 0;
-  const Grid grid = grid_for(state.context, batch.count * threads, threads);
+  Grid grid = grid_for(state.context, batch.count * threads, threads);
+  grid.follows = true;
   with_element(input.desc.type, [&]<class Element>(Element /*type*/) {
     launch(state.context, "loading pictures", grid, in_packs ? gather<4, Element> : gather<1, Element>, batch,
            scales, channels_last, static_cast<Element*>(input.data));

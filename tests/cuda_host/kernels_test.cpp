@@ -101,6 +101,10 @@ std::vector<OpCase> training_units() {
   all.push_back(unit_case({16, 7, 7}, {with_out(32), BatchNorm{}, leaky}, 19));
   all.push_back(unit_case({32, 4, 4}, {with_out(64), BatchNorm{}, leaky}, 38));
   all.push_back(unit_case({64, 2, 2}, {with_out(10)}, 70));
+  // Enough cells for larger tiles.
+  all.push_back(unit_case({8, 14, 14}, {with_out(16), BatchNorm{}, leaky}, 60));
+  all.push_back(unit_case({12, 28, 28}, {with_out(12), BatchNorm{}, leaky}, 84));
+  all.push_back(unit_case({20, 28, 28}, {with_out(20)}, 84));
   // More tiles than there are parts.
   all.push_back(unit_case({1, 28, 28}, {seed, BatchNorm{}, leaky}, 700));
   all.push_back(unit_case({4, 28, 28}, {with_out(5), BatchNorm{}, leaky}, 350));
