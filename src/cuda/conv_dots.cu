@@ -16,11 +16,14 @@ template <class Element>
 __global__ void __launch_bounds__(threads)
     conv_dots(const Gather gather, const ConvEnding<Element> ending, const Element* source,
               const float* weights, Element* destination) {
+  __shared__ GatherTap shifts[Gather::most_taps];  // lanes look up different ones, as constants cannot be
+  const int taps = gather.kernel();
+  for (int i = static_cast<int>(threadIdx.x); i < taps; i += threads) shifts[i] = gather.taps[i];
+  __syncthreads();
   const int width = gather.destination_channels();
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int warps = static_cast<int>(gridDim.x * blockDim.x) / 32;
   const int sums = gather.cells(0) * width;
-  const int taps = gather.kernel();
   const int channels_on = 32 / taps;
   const int taps_on = 32 % taps;
   for (int number = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) / 32; number < sums;
@@ -38,7 +41,7 @@ __global__ void __launch_bounds__(threads)
     float sum = 0;
 #pragma unroll 4
     for (int product = lane; product < gather.in * taps; product += 32) {
-      const GatherTap shift = gather.taps[tap];
+      const GatherTap shift = shifts[tap];
       const int row = cell.origin_row + shift.row;
       const int column = cell.origin_column + shift.column;
       if (row >= 0 && row < gather.rows.source && column >= 0 && column < gather.columns.source) {

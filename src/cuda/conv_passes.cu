@@ -27,11 +27,9 @@ bool takes_sums(const Gather& gather) {
 // and again, through the second cache.
 template <class Element>
 bool suits_dots(const Gather& gather, const ConvEnding<Element>& ending) {
-  constexpr std::int64_t few_sums = 16384;
-  constexpr std::int64_t few_products = std::int64_t{1} << 24U;
+  constexpr std::int64_t few_sums = 2048;
   const std::int64_t sums = std::int64_t{gather.cells(0)} * gather.destination_channels();
-  return ending.sums.partial == nullptr && !gather.rows.backward && gather.has_table && sums <= few_sums &&
-         sums * gather.in * gather.kernel() <= few_products;
+  return ending.sums.partial == nullptr && !gather.rows.backward && gather.has_table && sums <= few_sums;
 }
 
 template <class Element>

@@ -4,7 +4,7 @@
 // output channels × some input channels × taps, at most 72). Slices of cells of both factors lie in shared
 // memory, the next one on its way while one is multiplied (conv_weight_slices.h); teams of threads share the
 // cells of a slice, so that small tiles keep all threads busy, too, and a thread keeps 8 × 4 sums. The teams'
-// sums are added in shared memory, and a second kernel, whose blocks take 32 numbers each, adds the parts:
+// sums are added in shared memory, and a second kernel adds the parts:
 // always in the same order. dz is made from dy on the way, if normalisation or an activation lie between, and
 // written once for the input's gradient. Bound: 2 FLOPs a product; x and dz are read once a tile of weights,
 // through caches.
@@ -22,10 +22,10 @@ namespace descent {
 namespace {
 
 constexpr int threads = weight_threads;
-constexpr int adding = 256;      // threads of a block that adds parts
-constexpr int numbers = 32;      // of such a block
-constexpr int batch = 8;         // loads on their way at once
-constexpr int least_cells = 64;  // of a slice
+constexpr int adding = 256;       // threads of a block that adds parts
+constexpr int most_sharing = 32;  // of them, that share the parts of a number
+constexpr int batch = 8;          // loads on their way at once
+constexpr int least_cells = 64;   // of a slice
 constexpr int most_cells = 256;
 
 int log_above(int number) {
@@ -161,18 +161,24 @@ __device__ void write_weight(const Gather& gather, const WeightTiles& tiles, con
   to.weights[(channel * gather.in + tile.channel + in) * gather.kernel() + tile.first_tap + tap] = sum;
 }
 
-// Blocks: x tiles, y numbers of a tile. Threads that are left over share the parts.
+// How many threads share the parts of a number, so that none adds up many one after the other; a power of two.
+constexpr int sharing(int parts) {
+  int lanes = 1;
+  while (lanes < most_sharing && lanes * batch < parts) lanes *= 2;
+  return lanes;
+}
+
+// Blocks: x tiles, y numbers of a tile, four a thread.
 __global__ void __launch_bounds__(adding)
     add_weight_parts(const Gather gather, const WeightTiles tiles, const WeightGradients to) {
   follow();
-  constexpr int packs = numbers / 4;
-  constexpr int lanes = adding / packs;
-  constexpr int warps = adding / 32;
-  __shared__ double space[warps * numbers];
+  __shared__ double space[adding * 4];
   const int thread = static_cast<int>(threadIdx.x);
+  const int lanes = sharing(tiles.parts);
+  const int packs = adding / lanes;
   const int lane = thread / packs;
   const int count = tiles.tile_floats();
-  const int first = static_cast<int>(blockIdx.y) * numbers;
+  const int first = static_cast<int>(blockIdx.y) * packs * 4;
   const int number = first + thread % packs * 4;
   const float* const all = to.partial + static_cast<std::int64_t>(blockIdx.x) * tiles.parts * count + number;
   double sums[4] = {};
@@ -192,17 +198,14 @@ __global__ void __launch_bounds__(adding)
     }
   }
 #pragma unroll
-  for (int j = 0; j < 4; ++j) {
-    for (int apart = packs; apart < 32; apart *= 2) sums[j] += __shfl_xor_sync(0xffffffffU, sums[j], apart);
-    if (thread % 32 < packs) space[thread / 32 * numbers + thread % packs * 4 + j] = sums[j];
-  }
+  for (int j = 0; j < 4; ++j) space[thread * 4 + j] = sums[j];
   __syncthreads();
-  if (thread >= numbers || first + thread >= count) return;
-  double sum = 0;
-#pragma unroll
-  for (int other = 0; other < warps; ++other) sum += space[other * numbers + thread];
   const WeightTile tile(gather, tiles, static_cast<int>(blockIdx.x));
-  write_weight(gather, tiles, tile, first + thread, static_cast<float>(sum), to);
+  for (int i = thread; i < packs * 4 && first + i < count; i += adding) {
+    double sum = 0;
+    for (int other = 0; other < lanes; ++other) sum += space[other * packs * 4 + i];
+    write_weight(gather, tiles, tile, first + i, static_cast<float>(sum), to);
+  }
 }
 
 }  // namespace
@@ -271,6 +274,7 @@ void weight_gradient(const CudaContext& context, const Gather& forward, const El
   } else {
     start(&sum_weights<Element, 1, 1>);
   }
+  const int numbers = adding / sharing(tiles.parts) * 4;
   const auto shares = static_cast<unsigned>((tiles.tile_floats() + numbers - 1) / numbers);
   launch(context, "parts of a weight gradient", {{all_tiles, shares, 1}, {adding, 1, 1}, 0, true},
          add_weight_parts, forward, tiles, to);

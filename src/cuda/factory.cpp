@@ -61,8 +61,10 @@ void CudaFactory::enter() {
 
 void CudaFactory::run(const PlanPart& part, const StepContext& context, const std::function<void()>& work) {
   const CudaTurn turn(*state_);
-  const StepMoment moment{context.seed, context.first_picture, context.epoch};
-  post(state_->context, state_->moment.as<StepMoment>(), moment);
+  if (draws_) {
+    const StepMoment moment{context.seed, context.first_picture, context.epoch};
+    post(state_->context, state_->moment.as<StepMoment>(), moment);
+  }
   const bool gathers = result_ != nullptr && part.kind != PlanPart::Kind::backward;
   const auto found = std::ranges::find(recordings_, part, &Recording::part);
   if (part.kind == PlanPart::Kind::other) {
@@ -109,6 +111,7 @@ void CudaFactory::consider(std::span<const KernelRequest> /*requests*/) {}
 std::unique_ptr<Kernel> CudaFactory::prepare(const KernelRequest& asked) {
   const CudaTurn turn(*state_);
   const Layout layout = layout_of(asked);
+  draws_ = draws_ || is_a<Dropout>(asked.unit.first().op);
   KernelRequest request = asked;
   if (!is_a<SoftmaxCrossEntropy>(asked.unit.first().op)) {
     for (TensorDesc& input : request.inputs) input = input.in({precision_, layout});

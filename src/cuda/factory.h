@@ -55,6 +55,7 @@ class CudaFactory final : public KernelFactory {
   DType precision_;
   std::unique_ptr<CudaResult> result_;  // null without a loss
   std::vector<Recording> recordings_;
+  bool draws_ = false;  // some kernel reads the StepMoment
   bool recording_ = false;
   std::unique_ptr<CudaUpdate> update_;  // of this plan's steps: another thread's plan may step in between
   CudaUpdateKey prepared_;

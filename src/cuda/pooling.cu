@@ -61,12 +61,24 @@ struct Cell {
   int row, column, channel;
 
   constexpr Cell(std::int64_t number, int packs, int width_of_pack, int height, int width) {
-    const std::int64_t rest = number / packs;
-    channel = static_cast<int>(number - rest * packs) * width_of_pack;
-    const std::int64_t above = rest / width;
+    // Divisions of 64 bits would take more of a thread's time than its window.
+    if (number <= std::numeric_limits<std::int32_t>::max()) {
+      split(static_cast<std::int32_t>(number), packs, height, width);
+    } else {
+      split(number, packs, height, width);
+    }
+    channel *= width_of_pack;
+  }
+
+ private:
+  template <class Number>
+  constexpr void split(Number number, int packs, int height, int width) {
+    const Number rest = number / packs;
+    channel = static_cast<int>(number - rest * packs);
+    const Number above = rest / width;
     column = static_cast<int>(rest - above * width);
     slice = above / height;
-    row = static_cast<int>(above - slice * height);
+    row = static_cast<int>(above - static_cast<Number>(slice) * height);
   }
 };
 

@@ -189,7 +189,7 @@ struct cudaFuncAttributes {
   int ptxVersion;
 };
 template <class... Parameters>
-cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, void (*/*function*/)(Parameters...)) {
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, void (* /*function*/)(Parameters...)) {
   *attributes = {90};
   return cudaSuccess;
 }

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <memory>
 #include <vector>
 
@@ -28,17 +29,20 @@ struct Fiber {
   std::array<void*, 5> registers{};  // of __builtin_setjmp
   std::unique_ptr<char[]> stack;
   ucontext_t start{};
-  Fiber* previous = nullptr;  // in the ring of those that are in the middle of a thread
-  Fiber* next = nullptr;
   unsigned thread = 0;
+  unsigned exchanges = 0;  // of this thread so far
   uint3 index{0, 0, 0};
 };
 
-// How many of those concerned have come, and how often all have.
+// How many threads are concerned, and those that have come and wait for the others.
 struct Barrier {
   unsigned live = 0;
-  unsigned arrived = 0;
-  std::size_t generation = 0;
+  std::vector<Fiber*> waiting;
+
+  void begin(unsigned threads) {
+    live = threads;
+    waiting.clear();
+  }
 };
 
 struct Block {
@@ -48,17 +52,18 @@ struct Block {
   bool backwards = false;
   Barrier all;
   std::array<Barrier, most_threads / warp_size> warps{};
-  std::array<std::array<std::uint64_t, warp_size>, most_threads / warp_size> lanes{};
-  std::size_t idle_switches = 0;
+  // Two letters a lane, used in turn: nobody writes one before everybody has read what it held.
+  std::array<std::array<std::array<std::uint64_t, warp_size>, 2>, most_threads / warp_size> letters{};
 };
 
 struct Scheduler {
   Block block;
   std::vector<std::unique_ptr<Fiber>> fibers;
   std::vector<Fiber*> idle;
+  std::deque<Fiber*> ready;  // they waited, and can go on
   Fiber* current = nullptr;
   Fiber* beginning = nullptr;  // whose stack is entered for the first time
-  unsigned active = 0;
+  unsigned active = 0;         // in the middle of a thread: at work, ready or waiting
   std::array<void*, 5> host{};
   std::vector<unsigned char> dynamic_shared;
   std::size_t grids = 0;
@@ -125,27 +130,6 @@ void resume(Fiber& fiber) {
   threadIdx = fiber.index;
 }
 
-void enter_ring(Fiber& fiber) {
-  Scheduler& s = scheduler();
-  if (s.active++ == 0 || s.current == nullptr) {
-    fiber.previous = fiber.next = &fiber;
-    return;
-  }
-  fiber.previous = s.current;
-  fiber.next = s.current->next;
-  fiber.next->previous = &fiber;
-  s.current->next = &fiber;
-}
-
-Fiber& leave_ring(Fiber& fiber) {
-  Scheduler& s = scheduler();
-  --s.active;
-  Fiber& next = *fiber.next;
-  fiber.previous->next = fiber.next;
-  fiber.next->previous = fiber.previous;
-  return next;
-}
-
 struct Start {
   Fiber* fiber;
   bool fresh;
@@ -170,34 +154,37 @@ Start idle_fiber() {
 }
 
 void release_if_complete(Barrier& barrier) {
-  if (barrier.arrived == 0 || barrier.arrived != barrier.live) return;
-  barrier.arrived = 0;
-  ++barrier.generation;
+  if (barrier.waiting.empty() || barrier.waiting.size() != barrier.live) return;
+  std::deque<Fiber*>& ready = scheduler().ready;
+  ready.insert(ready.end(), barrier.waiting.begin(), barrier.waiting.end());
+  barrier.waiting.clear();
 }
 
-void yield() {
+Fiber& next_ready() {
   Scheduler& s = scheduler();
-  Fiber& self = *s.current;
-  if (s.block.started < s.block.threads) {
-    const Start start = idle_fiber();
-    enter_ring(*start.fiber);
-    switch_to(self.registers, *start.fiber, start.fresh);
-  } else if (self.next != &self && s.block.idle_switches++ < 2 * std::size_t{s.active} + 2) {
-    switch_to(self.registers, *self.next, false);
-  } else {
+  if (s.ready.empty()) {
     std::fputs("a kernel's threads wait for each other for ever\n", stderr);
     std::abort();
   }
-  resume(self);
+  Fiber& next = *s.ready.front();
+  s.ready.pop_front();
+  return next;
 }
 
+// Others' turn until the barrier lets go: threads that have not begun come first.
 void wait_at(Barrier& barrier) {
-  const std::size_t generation = barrier.generation;
-  scheduler().block.idle_switches = 0;
-  ++barrier.arrived;
+  Scheduler& s = scheduler();
+  Fiber& self = *s.current;
+  barrier.waiting.push_back(&self);
   release_if_complete(barrier);
-  while (barrier.generation == generation) yield();
-  scheduler().block.idle_switches = 0;
+  if (s.block.started < s.block.threads) {
+    const Start start = idle_fiber();
+    ++s.active;
+    switch_to(self.registers, *start.fiber, start.fresh);
+  } else if (Fiber& next = next_ready(); &next != &self) {
+    switch_to(self.registers, next, false);
+  }
+  resume(self);
 }
 
 void run_threads(Fiber& self) {
@@ -205,11 +192,11 @@ void run_threads(Fiber& self) {
   while (block.started < block.threads) {
     const unsigned place = block.started++;
     self.thread = block.backwards ? block.threads - 1 - place : place;
+    self.exchanges = 0;
     self.index = {self.thread % blockDim.x, self.thread / blockDim.x % blockDim.y,
                   self.thread / blockDim.x / blockDim.y};
     resume(self);
     (*block.body)();
-    block.idle_switches = 0;
     Barrier& warp = block.warps[self.thread / warp_size];
     --block.all.live;
     --warp.live;
@@ -225,15 +212,13 @@ void fiber_main() {
   Fiber* const self = s.beginning;
   for (;;) {
     run_threads(*self);
-    Fiber& next = leave_ring(*self);
     s.idle.push_back(self);
-    if (s.active == 0) {
+    if (--s.active == 0) {
       s.current = nullptr;
       switch_stack(self->registers, nullptr, s.host, false);
       arrived_from(true);
     } else {
-      s.current = &next;
-      switch_to(self->registers, next, false);
+      switch_to(self->registers, next_ready(), false);
     }
   }
 }
@@ -245,14 +230,13 @@ void run_block(const std::function<void()>& body, unsigned threads, bool backwar
   block.threads = threads;
   block.started = 0;
   block.backwards = backwards;
-  block.all = {threads, 0, 0};
-  block.idle_switches = 0;
+  block.all.begin(threads);
   for (unsigned warp = 0; warp * warp_size < threads; ++warp) {
-    block.warps[warp] = {std::min(warp_size, threads - warp * warp_size), 0, 0};
+    block.warps[warp].begin(std::min(warp_size, threads - warp * warp_size));
   }
   const Start start = idle_fiber();
   s.current = nullptr;
-  enter_ring(*start.fiber);
+  s.active = 1;
   switch_to(s.host, *start.fiber, start.fresh);
 }
 
@@ -291,11 +275,10 @@ void sync_warp() {
 std::uint64_t exchange(std::uint64_t value, unsigned from) {
   Scheduler& s = scheduler();
   const unsigned warp = s.current->thread / warp_size;
-  s.block.lanes[warp][s.current->thread % warp_size] = value;
+  auto& letters = s.block.letters[warp][s.current->exchanges++ % 2];
+  letters[s.current->thread % warp_size] = value;
   sync_warp();
-  const std::uint64_t received = s.block.lanes[warp][from % warp_size];
-  sync_warp();
-  return received;
+  return letters[from % warp_size];
 }
 
 unsigned lane() {

@@ -16,7 +16,7 @@ namespace {
 using Direction = ConvGraph::Direction;
 
 // Of those that can be built: to build one takes from milliseconds to tenths of a second.
-constexpr std::size_t most_engines = 10;
+constexpr std::size_t most_engines = 8;
 
 std::string_view direction_text(Direction direction) {
   switch (direction) {

@@ -226,7 +226,7 @@ std::optional<ConvGraph> ConvGraph::make(const LibraryHandles& handles, const Cu
 std::vector<ConvGraph> ConvGraph::all(const LibraryHandles& handles, const CudaContext& context,
                                       Direction direction, const Problem& problem, std::size_t most) {
   // Seconds after which no more are built: some engines are compiled when they are.
-  constexpr double patience = 0.5;
+  constexpr double patience = 0.3;
   std::vector<ConvGraph> built;
   try {
     const auto graph = describe(handles, context, direction, problem, all_heuristics());
