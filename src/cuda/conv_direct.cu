@@ -34,7 +34,6 @@ __global__ void __launch_bounds__(threads, 3)
   __shared__ float slopes[wide];
   __shared__ float shifts[wide];
   __shared__ double space[space_doubles];
-  follow();
   const int thread = static_cast<int>(threadIdx.x);
   const int phase = static_cast<int>(blockIdx.z);
   const int channel = static_cast<int>(blockIdx.y) * wide;
@@ -113,7 +112,6 @@ template <class Element>
 __global__ void __launch_bounds__(threads)
     conv_each(const Gather gather, const ConvEnding<Element> ending, const Element* source,
               const float* weights, Element* destination) {
-  follow();
   const int phase = static_cast<int>(blockIdx.y);
   const int row_phase = phase / gather.columns.phases();
   const int column_phase = phase % gather.columns.phases();
@@ -165,8 +163,7 @@ void launch_conv_few(const CudaContext& context, const Gather& gather, const Con
   const Grid grid{{static_cast<unsigned>(blocks), static_cast<unsigned>((gather.out + wide - 1) / wide),
                    static_cast<unsigned>(gather.phases())},
                   {threads, 1, 1},
-                  0,
-                  true};
+                  0};
   launch(context, "conv few", grid, conv_few<Element>, gather, ending, source, weights, destination);
 }
 
@@ -176,7 +173,6 @@ void launch_conv_each(const CudaContext& context, const Gather& gather, const Co
   Grid grid =
       grid_for(context, static_cast<std::int64_t>(gather.cells(0)) * gather.destination_channels(), threads);
   grid.blocks.y = static_cast<unsigned>(gather.phases());
-  grid.follows = true;
   launch(context, "conv each", grid, conv_each<Element>, gather, ending, source, weights, destination);
 }
 

@@ -72,7 +72,6 @@ template <class Element, class Shape, int width>
 __global__ void __launch_bounds__(Shape::threads, Shape::resident)
     conv_tiles(const Gather gather, const ConvEnding<Element> ending, const Element* source,
                const float* weights, Element* destination) {
-  follow();
   float* const space = dynamic_shared<float>();
   auto* const taps = reinterpret_cast<GatherTap*>(space + Shape::space_floats);
   int* const places = reinterpret_cast<int*>(taps + Gather::most_taps);

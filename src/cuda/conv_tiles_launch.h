@@ -24,8 +24,7 @@ void launch_tiles_of(const CudaContext& context, const Gather& gather, const Con
   const Grid grid{{static_cast<unsigned>(blocks), static_cast<unsigned>(gather.groups * column_tiles),
                    static_cast<unsigned>(gather.phases())},
                   {Shape::threads, 1, 1},
-                  Shape::shared_bytes,
-                  true};
+                  Shape::shared_bytes};
   launch(context, "conv tiles", grid, conv_tiles<Element, Shape, width>, gather, ending, source, weights,
          destination);
 }

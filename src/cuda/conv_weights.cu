@@ -63,7 +63,6 @@ template <class Element, int x_width, int dz_width>
 __global__ void __launch_bounds__(threads, 2)
     sum_weights(const Gather gather, const WeightTiles tiles, const Element* x,
                 const OutputGradient<Element> gradient, const WeightGradients to) {
-  follow();
   constexpr int high = weight_rows(x_width);
   __shared__ WeightTable table;
   float* const space = dynamic_shared<float>();
@@ -171,7 +170,6 @@ constexpr int sharing(int parts) {
 // Blocks: x tiles, y numbers of a tile, four a thread.
 __global__ void __launch_bounds__(adding)
     add_weight_parts(const Gather gather, const WeightTiles tiles, const WeightGradients to) {
-  follow();
   __shared__ double space[adding * 4];
   const int thread = static_cast<int>(threadIdx.x);
   const int lanes = sharing(tiles.parts);
@@ -258,8 +256,7 @@ void weight_gradient(const CudaContext& context, const Gather& forward, const El
                      const OutputGradient<Element>& gradient, const WeightGradients& to) {
   const WeightTiles tiles(forward);
   const auto all_tiles = static_cast<unsigned>(tiles.tiles(forward));
-  const Grid grid{
-      {all_tiles, static_cast<unsigned>(tiles.parts), 1}, {threads, 1, 1}, tiles.shared_bytes(), true};
+  const Grid grid{{all_tiles, static_cast<unsigned>(tiles.parts), 1}, {threads, 1, 1}, tiles.shared_bytes()};
   const auto start = [&](auto* kernel) {
     launch(context, "conv weight gradient", grid, kernel, forward, tiles, x, gradient, to);
   };
@@ -276,8 +273,8 @@ void weight_gradient(const CudaContext& context, const Gather& forward, const El
   }
   const int numbers = adding / sharing(tiles.parts) * 4;
   const auto shares = static_cast<unsigned>((tiles.tile_floats() + numbers - 1) / numbers);
-  launch(context, "parts of a weight gradient", {{all_tiles, shares, 1}, {adding, 1, 1}, 0, true},
-         add_weight_parts, forward, tiles, to);
+  launch(context, "parts of a weight gradient", {{all_tiles, shares, 1}, {adding, 1, 1}, 0}, add_weight_parts,
+         forward, tiles, to);
 }
 
 template void weight_gradient(const CudaContext&, const Gather&, const float*, const OutputGradient<float>&,

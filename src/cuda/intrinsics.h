@@ -11,15 +11,6 @@
 
 namespace descent {
 
-// First in a kernel that Grid::follows speaks of: lets the kernel after this one be set up, and waits until all
-// kernels before it have ended and what they wrote is seen.
-__device__ inline void follow() {
-  NV_IF_TARGET(NV_PROVIDES_SM_90, (asm volatile("griddepcontrol.launch_dependents;" ::
-                                                    : "memory");
-                                   asm volatile("griddepcontrol.wait;" ::
-                                                    : "memory");))
-}
-
 // The memory that Grid::shared_bytes asks for; one array a kernel.
 template <class T>
 __device__ T* dynamic_shared() {
@@ -57,7 +48,7 @@ __device__ inline void load_transposed(std::uint32_t (&to)[4], const void* row) 
 
 // sums += left · right: 16 × 16 by 16 × 8 of bf16, spread over the lanes of a warp as PTX's mma.m16n8k16 says.
 __device__ inline void multiply_tiles(float (&sums)[4], const std::uint32_t (&left)[4], std::uint32_t right_low,
-                                    std::uint32_t right_high) {
+                                      std::uint32_t right_high) {
   NV_IF_TARGET(NV_PROVIDES_SM_80,
                (asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, "
                              "{%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"

@@ -18,8 +18,6 @@ struct Grid {
   dim3 blocks{1, 1, 1};
   dim3 threads{256, 1, 1};
   std::size_t shared_bytes = 0;  // dynamic ones, of a block
-  // The kernel begins with follow(): it may be set up while the one before still runs, and waits there.
-  bool follows = false;
 };
 
 // `name` is for errors.
@@ -38,16 +36,6 @@ void launch(const CudaContext& context, std::string_view name, const Grid& grid,
   config.blockDim = grid.threads;
   config.dynamicSmemBytes = grid.shared_bytes;
   config.stream = context.stream;
-  cudaLaunchAttribute attribute{};
-  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attribute.val.programmaticStreamSerializationAllowed = 1;
-  if (grid.follows && context.compute >= 90) {
-    constexpr int waiting = 90;  // compiled for older targets follow() waits for nothing
-    cudaFuncAttributes attributes{};
-    check(cudaFuncGetAttributes(&attributes, kernel), name);
-    config.attrs = &attribute;
-    config.numAttrs = attributes.ptxVersion >= waiting ? 1 : 0;
-  }
   check(cudaLaunchKernelEx(&config, kernel, std::forward<Arguments>(arguments)...), name);
 }
 

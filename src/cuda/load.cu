@@ -51,7 +51,6 @@ __device__ float normalised(std::uint8_t byte, const ChannelScales& scales, unsi
 // channels have a multiple of four of them.
 template <int width, class Element>
 __global__ void gather(Batch batch, ChannelScales scales, bool channels_last, Element* to) {
-  follow();
   const unsigned each = batch.channels * batch.plane;
   for (std::int64_t n = blockIdx.x; n < batch.count; n += gridDim.x) {
     const std::int64_t picture = picture_of(batch, n);
@@ -140,8 +139,7 @@ void load_pictures_cuda(CudaState& state, const PictureSource& source, std::span
   const bool channels_last = input.desc.layout == nhwc && batch.channels > 1;
   // The bytes of one's own batch follow the labels, four bytes each.
   const bool in_packs = !channels_last && batch.plane % 4 == 0;
-  Grid grid = grid_for(state.context, batch.count * threads, threads);
-  grid.follows = true;
+  const Grid grid = grid_for(state.context, batch.count * threads, threads);
   with_element(input.desc.type, [&]<class Element>(Element /*type*/) {
     launch(state.context, "loading pictures", grid, in_packs ? gather<4, Element> : gather<1, Element>, batch,
            scales, channels_last, static_cast<Element*>(input.data));

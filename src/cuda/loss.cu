@@ -37,7 +37,6 @@ __device__ Best best_of_row(const float* values, int count) {
 // −Σ t·(z − max − log Σ exp(z − max)): nothing overflows, and a loss near 0 keeps its digits.
 __global__ void cross_entropy(const float* logits, const float* targets, float* result, float* gradient,
                               std::int64_t rows, int classes) {
-  follow();
   const int lane = static_cast<int>(threadIdx.x) % warp;
   const std::int64_t step = std::int64_t{gridDim.x} * rows_a_block;
   for (std::int64_t row = std::int64_t{blockIdx.x} * rows_a_block + threadIdx.x / warp; row < rows;
@@ -77,7 +76,6 @@ __global__ void cross_entropy(const float* logits, const float* targets, float* 
 }
 
 __global__ void copy(const float* from, float* to, std::int64_t count) {
-  follow();
   for (const std::int64_t i : grid_stride(count)) to[i] = from[i];
 }
 
@@ -98,17 +96,14 @@ class SoftmaxCrossEntropyKernel : public CudaKernel {
 
   void forward(const StepContext& /*step*/) override {
     Grid grid = grid_for(context_, rows_ * warp, rows_a_block * warp);
-    grid.follows = true;
     launch(context_, "softmax_cross_entropy forward", grid, cross_entropy, input(0), input(1), output(),
            keeps_gradient_ ? static_cast<float*>(bound_.saved) : nullptr, rows_, static_cast<int>(classes_));
   }
 
   void backward(const StepContext& /*step*/) override {
     if (!keeps_gradient_ || input_gradient() == nullptr) return;
-    Grid grid = grid_for(context_, rows_ * classes_);
-    grid.follows = true;
-    launch(context_, "softmax_cross_entropy backward", grid, copy, static_cast<const float*>(bound_.saved),
-           input_gradient(), rows_ * classes_);
+    launch(context_, "softmax_cross_entropy backward", grid_for(context_, rows_ * classes_), copy,
+           static_cast<const float*>(bound_.saved), input_gradient(), rows_ * classes_);
   }
 
  private:

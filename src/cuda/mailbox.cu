@@ -12,7 +12,6 @@ struct Letter {
 };
 
 __global__ void deliver(const Letter letter, unsigned char* to, unsigned count) {
-  follow();
   for (unsigned i = threadIdx.x; i < count; i += blockDim.x) to[i] = letter.bytes[i];
 }
 
@@ -24,8 +23,7 @@ void post(const CudaContext& context, void* to, std::span<const std::byte> bytes
     const std::size_t count = std::min(bytes.size(), mailbox_bytes);
     Letter letter{};
     std::memcpy(letter.bytes, bytes.data(), count);
-    launch(context, "posting to the device", {1, 256, 0, true}, deliver, letter, place,
-           static_cast<unsigned>(count));
+    launch(context, "posting to the device", {1, 256}, deliver, letter, place, static_cast<unsigned>(count));
     bytes = bytes.subspan(count);
     place += count;
   }

@@ -78,7 +78,6 @@ struct GradientTerms {
 template <int width, class Terms>
 __global__ void __launch_bounds__(threads)
     sum_rows(SumShape shape, Terms terms, PartialSums sums, typename Terms::Finish finish) {
-  follow();
   __shared__ double space[threads * 2 * width];
   const int lanes = shape.lanes;
   const int rows = threads / lanes;
@@ -117,7 +116,7 @@ void launch_sums(const CudaContext& context, std::string_view name, const NormRo
   const unsigned tiles = static_cast<unsigned>((packs + lanes - 1) / lanes);
   const std::int64_t parts =
       std::clamp<std::int64_t>(shape.rows / (rows_a_block * rows_a_thread), 1, most_parts);
-  const Grid grid{{static_cast<unsigned>(parts), tiles, 1}, {threads, 1, 1}, 0, true};
+  const Grid grid{{static_cast<unsigned>(parts), tiles, 1}, {threads, 1, 1}, 0};
   launch(context, name, grid, sum_rows<width, Terms>, SumShape{shape.rows, shape.channels, lanes}, terms, sums,
          finish);
 }
@@ -215,7 +214,6 @@ struct Differentiating {
 // The number of threads that work is a multiple of the packs a row: each stays with its channels.
 template <int width, class Work>
 __global__ void __launch_bounds__(threads) each_element(std::int64_t packs, unsigned packs_a_row, Work work) {
-  follow();
   const unsigned all = gridDim.x * threads;
   const unsigned working = all - all % packs_a_row;
   const unsigned thread = blockIdx.x * threads + threadIdx.x;
@@ -233,7 +231,6 @@ void launch_each(const CudaContext& context, std::string_view name, const NormRo
   Grid grid = grid_for(context, packs, threads);
   const unsigned a_row = (packs_a_row + threads - 1) / threads;
   grid.blocks.x = std::max(grid.blocks.x, a_row);
-  grid.follows = true;
   launch(context, name, grid, each_element<width, Work>, packs, packs_a_row, work);
 }
 

@@ -95,7 +95,6 @@ template <std::size_t slots, class Step>
 __global__ void move(const RangeStep<Step>* ranges, int count, std::int64_t chunks, const double* scale,
                      const double* loss, float* values, const float* gradients, float* state,
                      std::int64_t stride) {
-  follow();
   if (loss != nullptr && !std::isfinite(*loss)) return;
   const float factor = scale == nullptr ? 1.0F : static_cast<float>(*scale);
   for (std::int64_t number = blockIdx.x; number < chunks; number += gridDim.x) {
@@ -188,9 +187,8 @@ void CudaUpdate::enqueue(const double* loss_sum) const {
     }
     auto* const values = static_cast<float*>(prepared_.values);
     auto* const state = static_cast<float*>(prepared_.state);
-    Grid grid = grid_for(context_, prepared_.chunks * threads, threads);
-    grid.follows = true;
-    launch(context_, "update", grid, move<Rule::slots, StepOf<Rule>>, ranges, count, prepared_.chunks,
+    launch(context_, "update", grid_for(context_, prepared_.chunks * threads, threads),
+           move<Rule::slots, StepOf<Rule>>, ranges, count, prepared_.chunks,
            static_cast<const double*>(prepared_.clips ? sums + parts : nullptr), loss_sum, values, gradients,
            state, stride_);
   });

@@ -150,14 +150,7 @@ inline float rsqrtf(float x) {
 }
 
 // Launching.
-enum cudaLaunchAttributeID { cudaLaunchAttributeProgrammaticStreamSerialization = 6 };
-union cudaLaunchAttributeValue {
-  int programmaticStreamSerializationAllowed;
-};
-struct cudaLaunchAttribute {
-  cudaLaunchAttributeID id;
-  cudaLaunchAttributeValue val;
-};
+struct cudaLaunchAttribute {};
 struct cudaLaunchConfig_t {
   dim3 gridDim;
   dim3 blockDim;
