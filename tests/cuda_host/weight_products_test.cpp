@@ -26,6 +26,10 @@ std::vector<Bf16> random_elements(std::size_t count, std::uint32_t item) {
   return values;
 }
 
+std::size_t place(int row, int width, int column) {
+  return static_cast<std::size_t>(row) * static_cast<std::size_t>(width) + static_cast<std::size_t>(column);
+}
+
 // The sum for one weight, straight from the definition.
 double weight_sum(const Gather& of, const std::vector<Bf16>& x, const std::vector<Bf16>& dz, int output, int in,
                   int tap) {
@@ -36,8 +40,8 @@ double weight_sum(const Gather& of, const std::vector<Bf16>& x, const std::vecto
     const int column = cell.origin_column + of.columns.shift(0, tap % of.columns.kernel);
     if (row < 0 || row >= of.rows.source || column < 0 || column >= of.columns.source) continue;
     const int source = (cell.picture * of.rows.source + row) * of.columns.source + column;
-    sum += static_cast<double>(to_f32(dz[static_cast<std::size_t>(number * of.out + output)])) *
-           static_cast<double>(to_f32(x[static_cast<std::size_t>(source * of.in + in)]));
+    sum += static_cast<double>(to_f32(dz[place(number, of.out, output)])) *
+           static_cast<double>(to_f32(x[place(source, of.in, in)]));
   }
   return sum;
 }
@@ -63,7 +67,7 @@ void check_case(const Case& at) {
   const DeviceArray<Bf16> x_there(stream, x);
   const DeviceArray<Bf16> dz_there(stream, dz);
   const DeviceArray<float> partial(stream, products.partial_bytes() / sizeof(float));
-  const auto count = static_cast<std::size_t>(gather.out * kept * gather.kernel());
+  const auto count = place(gather.out, kept * gather.kernel(), 0);
   const DeviceArray<float> dw(stream, count);
   products.run(stream.context(), x_there.data(), dz_there.data(), partial.data(), dw.data());
   const std::vector<float> once = dw.download();

@@ -95,21 +95,22 @@ std::optional<TimedEngine> fastest_engine(const ConvTools& tools, Direction dire
   std::optional<ConvGraph> made;
   TimedEngine best{{}, CudaTuner::never};
   for (const std::string& engine : engines) {
-    const double seconds = tools.tuner.seconds(key + " " + engine, [&]() -> std::function<void()> {
-      const auto found = std::ranges::find(built, engine, &ConvGraph::engine);
-      ConvGraph* graph = found != built.end() ? &*found : nullptr;
-      if (graph == nullptr) {
-        made = ConvGraph::make(tools.handles, tools.context, direction, problem, engine);
-        if (!made) return {};
-        graph = &*made;
-      }
-      graph->bind(trial.operands(), trial.workspace(graph->workspace_bytes()));
-      const auto next = after ? after(trial.memory(), trial.operands().weights) : std::function<void()>();
-      return [&handles = tools.handles, graph, next] {
-        graph->run(handles);
-        if (next) next();
-      };
-    });
+    const double seconds =
+        tools.tuner.seconds(fmt::format("{} {}", key, engine), [&]() -> std::function<void()> {
+          const auto found = std::ranges::find(built, engine, &ConvGraph::engine);
+          ConvGraph* graph = found != built.end() ? &*found : nullptr;
+          if (graph == nullptr) {
+            made = ConvGraph::make(tools.handles, tools.context, direction, problem, engine);
+            if (!made) return {};
+            graph = &*made;
+          }
+          graph->bind(trial.operands(), trial.workspace(graph->workspace_bytes()));
+          const auto next = after ? after(trial.memory(), trial.operands().weights) : std::function<void()>();
+          return [&handles = tools.handles, graph, next] {
+            graph->run(handles);
+            if (next) next();
+          };
+        });
     if (seconds < best.seconds) best = {engine, seconds};
   }
   return best;

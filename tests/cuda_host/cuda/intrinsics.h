@@ -32,7 +32,7 @@ inline void load_transposed(std::uint32_t (&to)[4], const void* row) {
   for (unsigned matrix = 0; matrix < 4; ++matrix) {
     to[matrix] = 0;
     for (unsigned half = 0; half < 2; ++half) {
-      const void* const place = cuda_host::exchange_value(row, matrix * 8 + lane % 4 * 2 + half);
+      const void* const place = cuda_host::exchange_value(row, 8 * matrix + 2 * (lane % 4) + half);
       std::uint16_t element = 0;
       std::memcpy(&element, static_cast<const std::uint16_t*>(place) + lane / 4, sizeof element);
       to[matrix] |= std::uint32_t{element} << (16 * half);
@@ -41,7 +41,7 @@ inline void load_transposed(std::uint32_t (&to)[4], const void* row) {
 }
 
 inline void multiply_tiles(float (&sums)[4], const std::uint32_t (&left)[4], std::uint32_t right_low,
-                         std::uint32_t right_high) {
+                           std::uint32_t right_high) {
   const unsigned lane = cuda_host::lane();
   const auto halves = [](std::uint32_t pair) {
     return std::array{to_f32(Bf16{static_cast<std::uint16_t>(pair)}),
@@ -49,7 +49,7 @@ inline void multiply_tiles(float (&sums)[4], const std::uint32_t (&left)[4], std
   };
   for (unsigned quarter = 0; quarter < 4; ++quarter) {  // k is 2·quarter + 8·high + half
     const unsigned row_lane = lane / 4 * 4 + quarter;
-    for (unsigned high = 0; high < 2; ++high) {
+    for (std::size_t high = 0; high < 2; ++high) {
       const auto upper = halves(cuda_host::exchange_value(left[2 * high], row_lane));
       const auto lower = halves(cuda_host::exchange_value(left[2 * high + 1], row_lane));
       for (unsigned column = 0; column < 2; ++column) {
