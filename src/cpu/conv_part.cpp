@@ -82,18 +82,6 @@ double ConvProblem::flops() const {
          static_cast<double>(weights()[1] * op.kernel.height * op.kernel.width);
 }
 
-std::string_view direction_name(Direction direction) {
-  switch (direction) {
-    case Direction::forward:
-      return "forward";
-    case Direction::backward_data:
-      return "backward data";
-    case Direction::backward_weights:
-      return "backward weights";
-  }
-  return "";
-}
-
 std::optional<ConvPart> ConvPart::make(const Onednn& onednn, const ConvProblem& problem, Direction direction,
                                        const ConvChoice& choice) {
   return build(onednn, problem, direction, choice, nullptr);
@@ -105,8 +93,7 @@ ConvPart ConvPart::make_chosen(const Onednn& onednn, const ConvProblem& problem,
   if (!part) {
     throw Error(
         "the plan cache names a convolution that this oneDNN does not have: remove descent's plan files from "
-        "the "
-        "cache folder",
+        "the cache folder",
         Fault::failure);
   }
   return *std::move(part);

@@ -4,6 +4,7 @@
 
 #include "cpu/onednn.h"
 #include "descent/ops.h"
+#include "plan/measured_names.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -30,9 +31,6 @@ struct ConvProblem {
   // Multiplications and additions of one direction, padded taps counted.
   [[nodiscard]] double flops() const;
 };
-
-enum class Direction : std::uint8_t { forward, backward_data, backward_weights };
-[[nodiscard]] std::string_view direction_name(Direction direction);
 
 // How a direction is computed; what measurements choose.
 struct ConvChoice {

@@ -1,5 +1,6 @@
-// Tensor cores, and copies into shared memory that run beside them: device code of compute capability 8.0 and
-// newer. Compiled for older targets these functions stop the kernel; tensor_cores() says beforehand.
+// Where the lanes of a warp find what tensor cores multiply (the instructions stand in intrinsics.h). They need
+// code for compute capability 8.0: compiled for older targets the instructions do nothing, so
+// has_tensor_cores() is asked beforehand.
 #pragma once
 
 #include "cuda/intrinsics.h"

@@ -4,6 +4,18 @@
 
 namespace descent {
 
+std::string_view direction_name(Direction direction) {
+  switch (direction) {
+    case Direction::forward:
+      return "forward";
+    case Direction::backward_data:
+      return "backward data";
+    case Direction::backward_weights:
+      return "backward weights";
+  }
+  return "";
+}
+
 std::string shape_name(const Shape& shape) {
   std::string text;
   for (const std::int64_t dimension : shape.dimensions())

@@ -4,9 +4,15 @@
 #include "descent/ops.h"
 #include "descent/tensor.h"
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace descent {
+
+// The three products of a convolution.
+enum class Direction : std::uint8_t { forward, backward_data, backward_weights };
+[[nodiscard]] std::string_view direction_name(Direction direction);  // "backward data"
 
 // "128x64x56x56"
 [[nodiscard]] std::string shape_name(const Shape& shape);

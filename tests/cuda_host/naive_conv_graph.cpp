@@ -101,12 +101,12 @@ class Loops {
   std::int64_t out_;
 };
 
-__global__ void run_naively(Place place, ConvGraph::Direction direction) {
+__global__ void run_naively(Place place, Direction direction) {
   with_element(place.problem->type, [&]<class Element>(Element /*type*/) {
     const Loops<Element> loops(place);
-    if (direction == ConvGraph::Direction::forward) loops.forward();
-    if (direction == ConvGraph::Direction::backward_data) loops.backward_data();
-    if (direction == ConvGraph::Direction::backward_weights) loops.backward_weights();
+    if (direction == Direction::forward) loops.forward();
+    if (direction == Direction::backward_data) loops.backward_data();
+    if (direction == Direction::backward_weights) loops.backward_weights();
   });
 }
 

@@ -22,8 +22,6 @@ namespace descent {
 
 namespace {
 
-using Direction = ConvGraph::Direction;
-
 // conv [norm] [add] [activation]
 struct ConvUnit {
   Conv conv;
@@ -80,7 +78,7 @@ std::optional<Forward> make_forward(const ConvTools& tools, const ConvGraph::Pro
 
 // In bf16 the fast engines, and descent's own products, want channels in packs of 16 bytes; a picture has
 // three. Zeros beside them cost memory that is written once.
-int channel_padding(const KernelRequest& request) {
+int zero_channels_for(const KernelRequest& request) {
   constexpr std::int64_t pack = 8;
   const Conv& op = std::get<Conv>(request.unit.first().op);
   if (request.output.type != DType::bf16 || op.groups != 1) return 0;
@@ -88,8 +86,8 @@ int channel_padding(const KernelRequest& request) {
   return channels < pack ? static_cast<int>(pack - channels) : 0;
 }
 
-Shape padded(const Shape& shape, int padding) {
-  return {shape[0], shape[1] + padding, shape[2], shape[3]};
+Shape padded(const Shape& shape, int zero_channels) {
+  return {shape[0], shape[1] + zero_channels, shape[2], shape[3]};
 }
 
 class ConvLibraryKernel final : public Kernel {
@@ -102,10 +100,7 @@ class ConvLibraryKernel final : public Kernel {
         problem_(problem),
         trains_(request.plan.mode == Mode::train),
         bias_is_zero_(unit.norm || request.mean_is_removed),
-        order_{static_cast<int>(unit.conv.out),
-               static_cast<int>(problem.source[1] / unit.conv.groups) - problem.padding,
-               static_cast<int>(unit.conv.kernel.height * unit.conv.kernel.width),
-               static_cast<int>(problem.source[1] / unit.conv.groups)},
+        order_(order_of(problem)),
         forward_(std::move(forward)) {
     needs_.output = {problem.type, nhwc};
     needs_.inputs.assign(request.inputs.size(), needs_.output);
@@ -119,7 +114,7 @@ class ConvLibraryKernel final : public Kernel {
 
   void train(const KernelRequest& request, std::unique_ptr<WeightGradient> backward_weights,
              std::optional<ConvGraph> backward_data) {
-    needs_.backward_reads_inputs = problem_.padding == 0;
+    needs_.backward_reads_inputs = problem_.zero_channels == 0;
     backward_weights_ = std::move(backward_weights);
     backward_data_ = std::move(backward_data);
     Space saved;
@@ -150,7 +145,7 @@ class ConvLibraryKernel final : public Kernel {
       written = norm_->inner();
       read = norm_->inner_gradient();
     }
-    void* const source = problem_.padding > 0 ? padded() : binding.inputs[0];
+    void* const source = problem_.zero_channels > 0 ? padded_source() : binding.inputs[0];
     forward_.graph.bind({.source = source,
                          .destination = written,
                          .weights = weights,
@@ -170,9 +165,9 @@ class ConvLibraryKernel final : public Kernel {
 
   void forward(const StepContext& /*context*/) override {
     if (trains_ && derives()) derive();
-    if (problem_.padding > 0) {
+    if (problem_.zero_channels > 0) {
       pad_channels(context_, problem_.type, problem_.source.elements() / order_.padded, order_.in,
-                   order_.padded, bound_.inputs[0], padded());
+                   order_.padded, bound_.inputs[0], padded_source());
     }
     forward_.graph.run(handles_);
     RowEnding ending;
@@ -215,9 +210,9 @@ class ConvLibraryKernel final : public Kernel {
     return static_cast<std::size_t>(order_.padded_elements()) * size_of(problem_.type);
   }
   [[nodiscard]] std::size_t padded_bytes() const {
-    return problem_.padding > 0 ? TensorDesc{problem_.type, problem_.source}.bytes() : 0;
+    return problem_.zero_channels > 0 ? TensorDesc{problem_.type, problem_.source}.bytes() : 0;
   }
-  [[nodiscard]] void* padded() const {
+  [[nodiscard]] void* padded_source() const {
     void* const space = trains_ ? bound_.saved : bound_.scratch;
     return space == nullptr ? nullptr : static_cast<std::byte*>(space) + padded_at_;
   }
@@ -300,8 +295,8 @@ std::unique_ptr<Kernel> make_conv_library(const KernelRequest& request, const Co
   ConvGraph::Problem problem;
   problem.op = unit->conv;
   problem.source = request.inputs.front().shape;
-  problem.padding = trains && request.input_gradients.front() ? 0 : channel_padding(request);
-  problem.source = padded(problem.source, problem.padding);
+  problem.zero_channels = trains && request.input_gradients.front() ? 0 : zero_channels_for(request);
+  problem.source = padded(problem.source, problem.zero_channels);
   problem.destination = request.output.shape;
   problem.type = request.output.type;
   auto forward =

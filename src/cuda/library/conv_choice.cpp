@@ -13,22 +13,8 @@ namespace descent {
 
 namespace {
 
-using Direction = ConvGraph::Direction;
-
 // Of those that can be built: to build one takes from milliseconds to tenths of a second.
 constexpr std::size_t most_engines = 8;
-
-std::string_view direction_text(Direction direction) {
-  switch (direction) {
-    case Direction::forward:
-      return "forward";
-    case Direction::backward_data:
-      return "backward data";
-    case Direction::backward_weights:
-      return "backward weights";
-  }
-  return {};
-}
 
 // What engines of one problem are timed on; allocated once something is to be timed.
 class Trial {
@@ -42,8 +28,7 @@ class Trial {
     const auto tensor = [&](const Shape& shape) {
       return memory_.take(TensorDesc{problem_.type, shape}.bytes());
     };
-    const auto weights = static_cast<std::size_t>(problem_.op.out * (problem_.source[1] / problem_.op.groups) *
-                                                  problem_.op.kernel.height * problem_.op.kernel.width);
+    const auto weights = static_cast<std::size_t>(order_of(problem_).padded_elements());
     operands_.source = tensor(problem_.source);
     operands_.destination = tensor(problem_.destination);
     operands_.weights = memory_.take(weights * sizeof(float));  // whatever their type
@@ -66,8 +51,14 @@ class Trial {
 
 }  // namespace
 
+WeightOrder order_of(const ConvGraph::Problem& problem) {
+  const auto inputs = static_cast<int>(problem.source[1] / problem.op.groups);
+  return {static_cast<int>(problem.op.out), inputs - problem.zero_channels,
+          static_cast<int>(problem.op.kernel.height * problem.op.kernel.width), inputs};
+}
+
 std::string graph_name(const ConvTools& tools, Direction direction, const ConvGraph::Problem& problem) {
-  std::string text = fmt::format("cudnn {} {}{} {}", direction_text(direction), name(problem.type),
+  std::string text = fmt::format("cudnn {} {}{} {}", direction_name(direction), name(problem.type),
                                  tools.context.tf32 ? " as tf32" : "",
                                  conv_name(problem.op, problem.source, problem.destination));
   if (direction == Direction::backward_weights)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cuda/library/conv_graph.h"
+#include "cuda/library_steps.h"
 #include "cuda/tuner.h"
 
 #include <functional>
@@ -21,6 +22,9 @@ struct ConvTools {
   bool own_kernels = true;  // descent's own may take a part where they are faster
 };
 
+// The problem's weights, as parameters and as cuDNN wants them.
+[[nodiscard]] WeightOrder order_of(const ConvGraph::Problem& problem);
+
 struct TimedEngine {
   std::string engine;
   double seconds = 0;
@@ -30,20 +34,20 @@ struct TimedEngine {
 using AfterGraph = std::function<std::function<void()>(TrialMemory& memory, void* weights)>;
 
 // For a tuner that measures. Nothing if cuDNN has no engine; never(), and no name, if none could be timed.
-[[nodiscard]] std::optional<TimedEngine> fastest_engine(const ConvTools& tools, ConvGraph::Direction direction,
+[[nodiscard]] std::optional<TimedEngine> fastest_engine(const ConvTools& tools, Direction direction,
                                                         const ConvGraph::Problem& problem,
                                                         const AfterGraph& after = {});
 
 // Of this name, or the heuristics' first if that cannot be built.
-[[nodiscard]] std::optional<ConvGraph> make_graph(const ConvTools& tools, ConvGraph::Direction direction,
+[[nodiscard]] std::optional<ConvGraph> make_graph(const ConvTools& tools, Direction direction,
                                                   const ConvGraph::Problem& problem, const std::string& engine);
 
 // Nothing if cuDNN has no engine.
-[[nodiscard]] std::optional<ConvGraph> choose_graph(const ConvTools& tools, ConvGraph::Direction direction,
+[[nodiscard]] std::optional<ConvGraph> choose_graph(const ConvTools& tools, Direction direction,
                                                     const ConvGraph::Problem& problem);
 
 // What the times of a direction's engines are filed under.
-[[nodiscard]] std::string graph_name(const ConvTools& tools, ConvGraph::Direction direction,
+[[nodiscard]] std::string graph_name(const ConvTools& tools, Direction direction,
                                      const ConvGraph::Problem& problem);
 
 }  // namespace descent

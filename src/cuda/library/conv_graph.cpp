@@ -130,15 +130,15 @@ void select_engines(fe::graph::Graph& graph, bool tensor_cores) {
 
 // Null if cuDNN cannot do it, which it says by a status, early or late: all mean the same here.
 std::shared_ptr<fe::graph::Graph> describe(const LibraryHandles& handles, const CudaContext& context,
-                                           ConvGraph::Direction direction, const ConvGraph::Problem& problem,
+                                           Direction direction, const ConvGraph::Problem& problem,
                                            const std::vector<fe::HeurMode_t>& heuristics) {
   auto graph = std::make_shared<fe::graph::Graph>();
   graph->set_io_data_type(type_of(problem.type))
       .set_intermediate_data_type(fe::DataType_t::FLOAT)
       .set_compute_data_type(fe::DataType_t::FLOAT);
-  if (direction == ConvGraph::Direction::forward) describe_forward(*graph, problem);
-  if (direction == ConvGraph::Direction::backward_data) describe_backward_data(*graph, problem);
-  if (direction == ConvGraph::Direction::backward_weights) describe_backward_weights(*graph, problem);
+  if (direction == Direction::forward) describe_forward(*graph, problem);
+  if (direction == Direction::backward_data) describe_backward_data(*graph, problem);
+  if (direction == Direction::backward_weights) describe_backward_weights(*graph, problem);
   if (graph->validate().is_bad()) return nullptr;
   if (graph->build_operation_graph(handles.cudnn()).is_bad()) return nullptr;
   if (graph->create_execution_plans(heuristics).is_bad()) return nullptr;

@@ -5,6 +5,7 @@
 #include "cuda/context.h"
 #include "descent/ops.h"
 #include "descent/tensor.h"
+#include "plan/measured_names.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -19,15 +20,13 @@ class LibraryHandles;
 
 class ConvGraph {
  public:
-  enum class Direction : std::uint8_t { forward, backward_data, backward_weights };
-
   struct Problem {
     Conv op;
     Shape source;             // N×C×H×W
     Shape destination;        // N×O×H×W
     DType type = DType::f32;  // of source, destination, their gradients and the weights
     DType weight_gradient = DType::f32;
-    int padding = 0;  // of the source's channels the last ones, which are zeros and have no weights
+    int zero_channels = 0;  // of the source's channels the last ones, which are zeros and have no weights
     // Forward alone: what follows the product within the same pass.
     bool bias = false;            // f32, one a channel
     bool add = false;             // a tensor like the destination

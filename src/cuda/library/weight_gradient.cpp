@@ -13,17 +13,11 @@ namespace descent {
 
 namespace {
 
-constexpr auto weights_direction = ConvGraph::Direction::backward_weights;
-
-WeightOrder order_of(const ConvGraph::Problem& problem) {
-  const auto inputs = static_cast<int>(problem.source[1] / problem.op.groups);
-  return {static_cast<int>(problem.op.out), inputs - problem.padding,
-          static_cast<int>(problem.op.kernel.height * problem.op.kernel.width), inputs};
-}
+constexpr auto weights_direction = Direction::backward_weights;
 
 // cuDNN's order and type are not always the parameters'; f32 of one tap lie in memory as they should.
 bool needs_restoring(const ConvGraph::Problem& problem) {
-  return problem.weight_gradient != DType::f32 || order_of(problem).taps != 1 || problem.padding != 0;
+  return problem.weight_gradient != DType::f32 || order_of(problem).taps != 1 || problem.zero_channels != 0;
 }
 
 class GraphWeightGradient final : public WeightGradient {
@@ -75,8 +69,8 @@ class GraphWeightGradient final : public WeightGradient {
 
 class OwnWeightGradient final : public WeightGradient {
  public:
-  OwnWeightGradient(const CudaContext& context, const Gather& forward, int padding)
-      : context_(context), products_(forward, forward.in - padding) {}
+  OwnWeightGradient(const CudaContext& context, const Gather& forward, int zero_channels)
+      : context_(context), products_(forward, forward.in - zero_channels) {}
 
   [[nodiscard]] std::string implementation() const override { return "own"; }
   [[nodiscard]] std::size_t scratch_bytes() const override { return products_.partial_bytes(); }
@@ -114,7 +108,7 @@ std::optional<Gather> own_gather(const ConvTools& tools, const ConvGraph::Proble
 // Descent's own first: among deterministic engines cuDNN's heuristics prefer ones that take many times as long.
 std::unique_ptr<WeightGradient> by_rule(const ConvTools& tools, ConvGraph::Problem problem) {
   if (const auto forward = own_gather(tools, problem))
-    return std::make_unique<OwnWeightGradient>(tools.context, *forward, problem.padding);
+    return std::make_unique<OwnWeightGradient>(tools.context, *forward, problem.zero_channels);
   auto graph = make_graph(tools, weights_direction, problem, {});
   if (!graph && problem.type != DType::f32) {
     problem.weight_gradient = problem.type;
@@ -144,7 +138,7 @@ double own_seconds(const ConvTools& tools, const ConvGraph::Problem& problem, co
   std::optional<OwnWeightGradient> own;
   const std::string key = graph_name(tools, weights_direction, problem) + " own";
   return tools.tuner.seconds(key, [&]() -> std::function<void()> {
-    own.emplace(tools.context, forward, problem.padding);
+    own.emplace(tools.context, forward, problem.zero_channels);
     own->bind(memory.take(TensorDesc{problem.type, problem.source}.bytes()),
               memory.take(TensorDesc{problem.type, problem.destination}.bytes()),
               static_cast<float*>(
@@ -175,7 +169,7 @@ std::unique_ptr<WeightGradient> make_weight_gradient(const ConvTools& tools,
   if (const auto forward = own_gather(tools, problem)) {
     const double seconds = own_seconds(tools, problem, *forward);
     if (seconds < (best ? best->seconds : CudaTuner::never))
-      return std::make_unique<OwnWeightGradient>(tools.context, *forward, problem.padding);
+      return std::make_unique<OwnWeightGradient>(tools.context, *forward, problem.zero_channels);
   }
   if (!best) return nullptr;
   auto graph = make_graph(tools, weights_direction, chosen, best->engine);
