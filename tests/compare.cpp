@@ -4,6 +4,7 @@
 #include "cpu/layouts.h"
 #include "cuda_host/emulated_device.h"
 #include "descent/error.h"
+#include "tolerances.h"
 
 #include <boost/test/unit_test.hpp>
 
@@ -118,6 +119,10 @@ std::vector<TestedDevice> devices_with_all_choices(int threads) {
   };
   for (const Layout layout : {nchw, nhwc, nchw8c, nchw16c, n16chw})
     add_cpu(layout_name(layout), {layout, true});
+  for (const Layout layout : {nhwc, nchw8c, nchw16c}) {
+    add_cpu("Winograd in " + std::string(layout_name(layout)), {layout, true, true, true});
+    all.back().rounding = winograd_rounding;
+  }
   add_cpu("own loops", {std::nullopt, false});
   add_cpu("own loops in nhwc", {nhwc, false});
   add_cpu("own loops in nChw8c", {nchw8c, false});

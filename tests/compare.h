@@ -17,6 +17,7 @@ namespace descent::test {
 struct TestedDevice {
   std::string name;
   std::unique_ptr<Device> device;
+  double rounding = 1;  // of its algorithms, over that of direct sums (tolerances.h)
 };
 
 // Choices by rule, not by timing: the same in every run.

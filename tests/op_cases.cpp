@@ -108,6 +108,10 @@ void add_conv(Table& table) {
   table.one({17, 7, 5}, Conv{.out = 10, .padding = {1, 1}}, 3);
   table.one({16, 8, 8}, Conv{.out = 16, .padding = {1, 1}, .bias = false}, 2);
   table.one({32, 5, 5}, Conv{.out = 32, .padding = {1, 1}, .bias = false}, 3);
+  // What Winograd's algorithm takes: tiles that reach over the edges, several blocks of channels, any padding.
+  table.one({16, 9, 11}, Conv{.out = 48, .padding = {1, 1}, .bias = false}, 1);
+  table.one({32, 7, 6}, Conv{.out = 16, .bias = false}, 3);
+  table.one({16, 3, 10}, Conv{.out = 32, .padding = {2, 0}}, 2);
   // Kernels.
   table.one({3, 6, 7}, Conv{.out = 8, .kernel = {1, 1}}, 5);
   table.one({16, 7, 7}, Conv{.out = 32, .kernel = {1, 1}, .bias = false}, 4);

@@ -1,5 +1,5 @@
-// A convolution, each direction by the library between its own best layouts; in the layout n16chw by our own
-// code; by our own loops where the library has only reference code. And batch norm.
+// A convolution, each direction by the library or Winograd's algorithm between its own best layouts; in the
+// layout n16chw by our own code; by our own loops where the library has only reference code. And batch norm.
 #include "cpu/candidates.h"
 #include "cpu/kernels.h"
 #include "cpu/library_kernels.h"
@@ -30,10 +30,12 @@ std::optional<UnitCandidate> library_conv(const KernelRequest& request, const Ca
     seconds += best->seconds;
     choices.of(direction) = best->choice;
   }
-  return UnitCandidate{
-      {{problem.type, source}}, {problem.type, destination}, seconds, [=, onednn = tools.onednn] {
-        return make_conv(request, source, destination, choices, onednn);
-      }};
+  return UnitCandidate{{{problem.type, source}},
+                       {problem.type, destination},
+                       seconds,
+                       [=, onednn = tools.onednn, context = tools.context] {
+                         return make_conv(request, source, destination, choices, {onednn, context});
+                       }};
 }
 
 }  // namespace

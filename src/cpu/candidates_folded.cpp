@@ -35,8 +35,8 @@ void add_library(const KernelRequest& request, const CandidateTools& tools, Cand
     candidate.output = {problem.type, choice.destination};
     if (problem.adds) candidate.inputs.push_back(candidate.output);
     candidate.seconds = seconds;
-    candidate.make = [=, choice = choice, onednn = tools.onednn] {
-      return make_folded_conv(request, choice, onednn);
+    candidate.make = [=, choice = choice, onednn = tools.onednn, context = tools.context] {
+      return make_folded_conv(request, choice, {onednn, context});
     };
     found.push_back(std::move(candidate));
   }

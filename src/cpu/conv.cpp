@@ -1,4 +1,5 @@
-// Convolution through oneDNN's direct kernels. Bound: arithmetic, 2·N·O·H·W·I/g·Kh·Kw operations a direction;
+// Convolution, each direction by the library or by Winograd's algorithm. Bound: arithmetic, 2·N·O·H·W·I/g·Kh·Kw
+// operations a direction that is computed directly;
 // `descent train --explain` prints each direction's rate on the machine at hand.
 //
 // Each direction may run between inner layouts that differ from those of the tensors around it, through
@@ -25,10 +26,11 @@ std::size_t aligned_size(std::size_t bytes) {
 // and the primitive's own scratchpad, one after the other.
 class RoutedPart {
  public:
-  RoutedPart(const Onednn& onednn, const ConvProblem& problem, Direction direction, const ConvChoice& choice,
+  RoutedPart(const ConvTools& tools, const ConvProblem& problem, Direction direction, const ConvChoice& choice,
              Layout source, Layout destination)
       : direction_(direction) {
-    part_ = ConvPart::make_chosen(onednn, problem, direction, choice);
+    part_ = make_chosen_conv_part(tools, problem, direction, choice);
+    const Onednn& onednn = tools.onednn;
     const bool reads_source = direction != Direction::backward_data;
     const bool reads_destination = direction != Direction::forward;
     route(source_, onednn, problem.source, problem.type, source, choice.source, reads_source);
@@ -61,18 +63,19 @@ class RoutedPart {
                  direction_ == Direction::backward_weights ? inner_weights : derived_.data(), pad});
   }
 
-  void derive(const Onednn& onednn) const { part_->derive(onednn); }
+  void derive() const { part_->derive(); }
 
   void run(const Onednn& onednn) const {
     const bool reads_source = direction_ != Direction::backward_data;
     const bool reads_destination = direction_ != Direction::forward;
     if (source_.reorder && reads_source) source_.reorder->run(onednn);
     if (destination_.reorder && reads_destination) destination_.reorder->run(onednn);
-    part_->run(onednn);
+    part_->run();
     if (source_.reorder && !reads_source) source_.reorder->run(onednn);
     if (destination_.reorder && !reads_destination) destination_.reorder->run(onednn);
   }
 
+  [[nodiscard]] double flops() const { return part_->flops(); }
   [[nodiscard]] const std::string& implementation() const { return part_->implementation(); }
   [[nodiscard]] const std::string& layout_text() const { return layout_text_; }
 
@@ -96,7 +99,7 @@ class RoutedPart {
   }
 
   Direction direction_;
-  std::optional<ConvPart> part_;
+  std::unique_ptr<ConvPart> part_;
   Route source_;
   Route destination_;
   std::size_t weights_bytes_ = 0;
@@ -108,20 +111,20 @@ class RoutedPart {
 class ConvKernel final : public Kernel {
  public:
   ConvKernel(const KernelRequest& request, Layout source, Layout destination, const ConvChoices& choices,
-             const Onednn& onednn)
-      : onednn_(onednn),
+             const ConvTools& tools)
+      : onednn_(tools.onednn),
         problem_(conv_problem(request)),
-        forward_(onednn, problem_, Direction::forward, choices.forward, source, destination) {
+        forward_(tools, problem_, Direction::forward, choices.forward, source, destination) {
     needs_.inputs = {{problem_.type, source}};
     needs_.output = {problem_.type, destination};
     needs_.backward_reads_inputs = true;
     needs_.scratch_bytes = forward_.scratch_bytes();
     if (request.plan.mode != Mode::train) return;
-    backward_weights_.emplace(onednn, problem_, Direction::backward_weights, choices.backward_weights, source,
+    backward_weights_.emplace(tools, problem_, Direction::backward_weights, choices.backward_weights, source,
                               destination);
     needs_.scratch_bytes = std::max(needs_.scratch_bytes, backward_weights_->scratch_bytes());
     if (!request.input_gradients.front()) return;
-    backward_data_.emplace(onednn, problem_, Direction::backward_data, choices.backward_data, source,
+    backward_data_.emplace(tools, problem_, Direction::backward_data, choices.backward_data, source,
                            destination);
     needs_.scratch_bytes = std::max(needs_.scratch_bytes, backward_data_->scratch_bytes());
   }
@@ -144,8 +147,8 @@ class ConvKernel final : public Kernel {
   }
 
   void refresh() override {
-    forward_.derive(onednn_);
-    if (backward_data_) backward_data_->derive(onednn_);
+    forward_.derive();
+    if (backward_data_) backward_data_->derive();
   }
 
   void forward(const StepContext& /*context*/) override { forward_.run(onednn_); }
@@ -156,27 +159,28 @@ class ConvKernel final : public Kernel {
   }
 
   [[nodiscard]] OperationReport report_forward() const override {
-    return report("conv forward", forward_.implementation(), forward_.layout_text(), 1);
+    return report("conv forward", forward_.implementation(), forward_.layout_text(), 1, forward_.flops());
   }
 
   [[nodiscard]] OperationReport report_backward() const override {
     if (!backward_data_) {
       return report("conv backward weights", backward_weights_->implementation(),
-                    backward_weights_->layout_text(), 1);
+                    backward_weights_->layout_text(), 1, backward_weights_->flops());
     }
     return report("conv backward weights, data",
                   backward_weights_->implementation() + ", " + backward_data_->implementation(),
-                  backward_weights_->layout_text() + ", " + backward_data_->layout_text(), 2);
+                  backward_weights_->layout_text() + ", " + backward_data_->layout_text(), 2,
+                  backward_weights_->flops() + backward_data_->flops());
   }
 
  private:
   [[nodiscard]] OperationReport report(std::string operation, std::string implementation, std::string layout,
-                                       int directions) const {
+                                       int directions, double flops) const {
     OperationReport report;
     report.operation = std::move(operation);
     report.implementation = std::move(implementation);
     report.layout = std::move(layout);
-    report.flops = directions * problem_.flops();
+    report.flops = flops;
     const std::int64_t elements = problem_.source.elements() + problem_.destination.elements();
     report.bytes = directions * (static_cast<double>(elements) * static_cast<double>(size_of(problem_.type)) +
                                  static_cast<double>(problem_.weights().elements()) * sizeof(float));
@@ -199,8 +203,8 @@ ConvProblem conv_problem(const KernelRequest& request) {
 }
 
 std::unique_ptr<Kernel> make_conv(const KernelRequest& request, Layout source, Layout destination,
-                                  const ConvChoices& choices, const Onednn& onednn) {
-  return std::make_unique<ConvKernel>(request, source, destination, choices, onednn);
+                                  const ConvChoices& choices, const ConvTools& tools) {
+  return std::make_unique<ConvKernel>(request, source, destination, choices, tools);
 }
 
 }  // namespace descent

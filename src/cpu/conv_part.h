@@ -1,15 +1,18 @@
-// One direction of a convolution through oneDNN, between two of our layouts. The weights stay plain
-// outside; inside they take the layout that the library wants.
+// One direction of a convolution between two of our layouts, by the library or by kernels of our own. The
+// weights stay plain outside; inside they take the order that the implementation wants.
 #pragma once
 
+#include "cpu/context.h"
 #include "cpu/onednn.h"
 #include "descent/ops.h"
 #include "plan/measured_names.h"
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace descent {
@@ -19,8 +22,8 @@ struct ConvProblem {
   Shape source;       // N×C×H×W
   Shape destination;  // N×O×H×W
   DType type = DType::f32;
-  // Inference: the weights stay as they are from call to call, and the primitive goes on with the sum with a
-  // tensor in the destination's layout, then an activation.
+  // Inference: the weights stay as they are from call to call, and the sums go on with a sum with a tensor in
+  // the destination's layout, then an activation.
   bool inference = false;
   bool adds = false;
   std::optional<GeneralRelu> activation{};
@@ -28,7 +31,7 @@ struct ConvProblem {
   [[nodiscard]] Shape weights() const {
     return {op.out, source[1] / op.groups, op.kernel.height, op.kernel.width};
   }
-  // Multiplications and additions of one direction, padded taps counted.
+  // Multiplications and additions of one direction computed directly, padded taps counted.
   [[nodiscard]] double flops() const;
 };
 
@@ -43,19 +46,10 @@ struct ConvChoice {
 
 class ConvPart {
  public:
-  // Nothing if the library has no such implementation, or only reference code.
-  [[nodiscard]] static std::optional<ConvPart> make(const Onednn& onednn, const ConvProblem& problem,
-                                                    Direction direction, const ConvChoice& choice);
-
-  // The same for a choice that a plan has made: throws Error if there is none.
-  [[nodiscard]] static ConvPart make_chosen(const Onednn& onednn, const ConvProblem& problem,
-                                            Direction direction, const ConvChoice& choice);
-
-  // Names of what make() can make for the choice's layouts, the library's first choice first, at most `most`;
-  // at a fraction of its cost: no code is generated.
-  [[nodiscard]] static std::vector<std::string> implementations(const Onednn& onednn,
-                                                                const ConvProblem& problem, Direction direction,
-                                                                const ConvChoice& choice, std::size_t most);
+  virtual ~ConvPart() = default;
+  ConvPart() = default;
+  ConvPart(const ConvPart&) = delete;
+  ConvPart& operator=(const ConvPart&) = delete;
 
   // Addresses: source and destination are gradients where the direction says so. `weights` and `bias` are
   // plain; backward_weights writes them. `inner` holds inner_bytes() between derive() and run().
@@ -68,39 +62,46 @@ class ConvPart {
     void* scratchpad = nullptr;
     void* residual = nullptr;  // where the problem adds one
   };
-  void bind(const Addresses& addresses);
+  virtual void bind(const Addresses& addresses) = 0;
 
-  // Reorders the weights into the inner layout; forward and backward_data, after weights changed.
-  void derive(const Onednn& onednn) const;
-  void run(const Onednn& onednn) const;
+  // Brings the weights into the inner order; forward and backward_data, after weights changed.
+  virtual void derive() const = 0;
+  virtual void run() const = 0;
 
-  [[nodiscard]] std::size_t inner_bytes() const;  // 0: the weights are used where they are
-  [[nodiscard]] std::size_t scratchpad_bytes() const;
-  [[nodiscard]] const std::string& implementation() const { return implementation_; }
-
- private:
-  ConvPart() = default;
-  struct Names {
-    std::size_t most = 0;
-    std::vector<std::string> of;
-  };
-  // With `names` lists those of all implementations and makes nothing.
-  [[nodiscard]] static std::optional<ConvPart> build(const Onednn& onednn, const ConvProblem& problem,
-                                                     Direction direction, const ConvChoice& choice,
-                                                     Names* names);
-
-  Direction direction_ = Direction::forward;
-  dnnl::memory source_;
-  dnnl::memory destination_;
-  dnnl::memory weights_;  // inner
-  dnnl::memory bias_;
-  dnnl::memory residual_;
-  dnnl::memory scratchpad_;
-  Call call_;
-  std::optional<Reorder> weights_reorder_;
-  std::string implementation_;
-  bool has_bias_ = false;
-  bool adds_ = false;
+  [[nodiscard]] virtual std::size_t inner_bytes() const = 0;  // 0: the weights are used where they are
+  [[nodiscard]] virtual std::size_t scratchpad_bytes() const = 0;
+  [[nodiscard]] virtual double flops() const = 0;  // that it really computes
+  [[nodiscard]] virtual const std::string& implementation() const = 0;
 };
+
+// What parts are made with.
+struct ConvTools {
+  const Onednn& onednn;
+  CpuContext context;
+};
+
+// Nothing if there is no such implementation, or only reference code.
+[[nodiscard]] std::unique_ptr<ConvPart> make_conv_part(const ConvTools& tools, const ConvProblem& problem,
+                                                       Direction direction, const ConvChoice& choice);
+// The same for a choice that a plan has made: throws Error if there is none.
+[[nodiscard]] std::unique_ptr<ConvPart> make_chosen_conv_part(const ConvTools& tools,
+                                                              const ConvProblem& problem, Direction direction,
+                                                              const ConvChoice& choice);
+
+// By the library.
+[[nodiscard]] std::unique_ptr<ConvPart> make_library_part(const Onednn& onednn, const ConvProblem& problem,
+                                                          Direction direction, const ConvChoice& choice);
+// Names of what it can make for the choice's layouts, the library's first choice first, at most `most`; at a
+// fraction of its cost: no code is generated.
+[[nodiscard]] std::vector<std::string> library_implementations(const Onednn& onednn, const ConvProblem& problem,
+                                                               Direction direction, const ConvChoice& choice,
+                                                               std::size_t most);
+
+// By Winograd's algorithm (cpu/winograd.h).
+inline constexpr std::string_view winograd_name = "winograd";
+[[nodiscard]] bool suits_winograd(const ConvProblem& problem, Direction direction, const ConvChoice& choice);
+[[nodiscard]] std::unique_ptr<ConvPart> make_winograd_part(const CpuContext& context,
+                                                           const ConvProblem& problem, Direction direction,
+                                                           const ConvChoice& choice);
 
 }  // namespace descent

@@ -15,7 +15,7 @@ CpuFactory::CpuFactory(const CpuContext& context, const dnnl::engine& engine, Me
                        const CpuChoices& choices)
     : context_(context),
       onednn_{engine, dnnl::stream(engine)},
-      tuner_(context_, onednn_, measurements),
+      tuner_(context_, onednn_, measurements, choices),
       choices_(choices) {}
 
 // The library takes its team from OpenMP's settings of the calling thread; primitives are made for one size.

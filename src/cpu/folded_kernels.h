@@ -12,10 +12,10 @@
 
 namespace descent {
 
-// The convolution as the library computes it, with what is left of the run in its epilogue.
+// The convolution as a part (cpu/conv_part.h), with what is left of the run in its epilogue.
 [[nodiscard]] ConvProblem folded_problem(const KernelRequest& request);
 [[nodiscard]] std::unique_ptr<Kernel> make_folded_conv(const KernelRequest& request, const ConvChoice& choice,
-                                                       const Onednn& onednn);
+                                                       const ConvTools& tools);
 
 // A convolution without groups for small work; source nchw, nhwc or nchw16c, destination nhwc or nchw16c.
 [[nodiscard]] std::unique_ptr<Kernel> make_folded_pixels(const KernelRequest& request, Layout source,

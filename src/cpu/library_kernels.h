@@ -25,7 +25,7 @@ struct ConvChoices {
 };
 
 [[nodiscard]] std::unique_ptr<Kernel> make_conv(const KernelRequest& request, Layout source, Layout destination,
-                                                const ConvChoices& choices, const Onednn& onednn);
+                                                const ConvChoices& choices, const ConvTools& tools);
 
 // Nothing if the library has only reference code for this layout.
 [[nodiscard]] std::unique_ptr<Kernel> make_batch_norm(const KernelRequest& request, Layout layout,

@@ -29,18 +29,13 @@ long preemptions() {
 }
 
 // Shortest of some runs after one warm-up. Whatever else the machine does only adds to a time: runs go on until
-// three that nobody interrupted agree, or until the budget is spent, which is larger for interrupted ones. What
-// ran while the machine was slow counts as what it would have taken at its best: candidates are timed one after
-// the other, and none shall win because a neighbour slept.
-double time_runs(const std::function<void()>& run, Pace& pace) {
+// three that nobody interrupted agree, or until the budget is spent, which is larger for interrupted ones.
+double time_runs(const std::function<void()>& run) {
   using Clock = std::chrono::steady_clock;
-  double slowness = pace.slowness();
   const auto once = [&] {
     const auto begin = Clock::now();
     run();
-    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-    const double before = std::exchange(slowness, pace.slowness());
-    return seconds / std::min(before, slowness);
+    return std::chrono::duration<double>(Clock::now() - begin).count();
   };
   constexpr double budget = 0.1;  // seconds
   constexpr double disturbed_budget = 0.4;
@@ -102,10 +97,10 @@ std::vector<ConvChoice> conv_candidates(const ConvProblem& problem) {
 }
 
 // What the library describes and then cannot make is never chosen.
-double time_conv(const Onednn& onednn, const ConvProblem& problem, Direction direction,
-                 const ConvChoice& choice, Pace& pace) {
+double time_conv(const ConvTools& tools, const ConvProblem& problem, Direction direction,
+                 const ConvChoice& choice) {
   constexpr double never = 1e9;
-  std::optional<ConvPart> made = ConvPart::make(onednn, problem, direction, choice);
+  const std::unique_ptr<ConvPart> made = make_conv_part(tools, problem, direction, choice);
   if (!made) return never;
   ConvPart& part = *made;
   const auto bytes = [](const Shape& shape, DType type) { return TensorDesc{type, shape}.bytes(); };
@@ -118,12 +113,12 @@ double time_conv(const Onednn& onednn, const ConvProblem& problem, Direction dir
   AlignedBytes scratchpad(part.scratchpad_bytes());
   part.bind({source.data(), destination.data(), weights.data(), bias.data(), inner.data(), scratchpad.data(),
              residual.data()});
-  part.derive(onednn);
+  part.derive();
   const auto run = [&] {
-    if (!problem.inference) part.derive(onednn);
-    part.run(onednn);
+    if (!problem.inference) part.derive();
+    part.run();
   };
-  return time_runs(run, pace);
+  return time_runs(run);
 }
 
 }  // namespace
@@ -144,7 +139,7 @@ double Tuner::reorder_seconds(const TensorDesc& from, Format to) {
     binding.output = destination.data();
     binding.scratch = scratch.data();
     kernel->bind(binding);
-    return time_runs([&] { kernel->forward({}); }, pace_);
+    return time_runs([&] { kernel->forward({}); });
   });
 }
 
@@ -156,10 +151,14 @@ bool Tuner::offers(const std::string& key, const std::function<bool()>& make) {
 
 std::vector<std::string> Tuner::implementations(const std::string& key, const ConvProblem& problem,
                                                 Direction direction, const ConvChoice& choice) {
+  const bool winograd = choices_.own && suits_winograd(problem, direction, choice);
+  if (winograd && choices_.always_winograd) return {std::string(winograd_name)};
   constexpr std::size_t most_implementations = 4;  // of the library's list, for one pair of layouts
   const std::size_t most = measurements_ == nullptr ? 1 : most_implementations;
-  const auto list = [&] { return ConvPart::implementations(onednn_, problem, direction, choice, most); };
-  return measurements_ == nullptr ? list() : measurements_->names(key, list);
+  const auto list = [&] { return library_implementations(onednn_, problem, direction, choice, most); };
+  std::vector<std::string> names = measurements_ == nullptr ? list() : measurements_->names(key, list);
+  if (winograd) names.emplace_back(winograd_name);
+  return names;
 }
 
 const std::vector<Tuner::Timed>& Tuner::conv_times(const ConvProblem& problem, Direction direction) {
@@ -180,8 +179,9 @@ const std::vector<Tuner::Timed>& Tuner::conv_times(const ConvProblem& problem, D
       const ConvChoice one{choice.source, choice.destination, implementation};
       auto seconds = static_cast<double>(times.size());
       if (measurements_ != nullptr) {
-        seconds = measurements_->seconds(fmt::format("{} {}", pair, implementation),
-                                         [&] { return time_conv(onednn_, problem, direction, one, pace_); });
+        seconds = measurements_->seconds(fmt::format("{} {}", pair, implementation), [&] {
+          return time_conv({onednn_, context_}, problem, direction, one);
+        });
       }
       times.push_back({one, seconds});
     }
@@ -259,7 +259,7 @@ double Tuner::kernel_seconds(const std::string& key, const KernelRequest& reques
       kernel->forward({});
       if (training) kernel->backward({});
     };
-    return time_runs(run, pace_);
+    return time_runs(run);
   });
 }
 

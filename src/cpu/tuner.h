@@ -1,10 +1,10 @@
 // Times implementations, through the plan cache; or, where nothing may be timed, prefers by rule.
 #pragma once
 
+#include "cpu/choices.h"
 #include "cpu/context.h"
 #include "cpu/conv_part.h"
 #include "cpu/onednn.h"
-#include "cpu/pace.h"
 #include "plan/kernel.h"
 #include "plan/measurements.h"
 
@@ -18,8 +18,8 @@ namespace descent {
 class Tuner {
  public:
   // Without measurements every candidate costs what its place in the list of candidates says.
-  Tuner(const CpuContext& context, const Onednn& onednn, Measurements* measurements)
-      : context_(context), onednn_(onednn), measurements_(measurements), pace_(context.threads) {}
+  Tuner(const CpuContext& context, const Onednn& onednn, Measurements* measurements, const CpuChoices& choices)
+      : context_(context), onednn_(onednn), measurements_(measurements), choices_(choices) {}
 
   // Seconds of copying a tensor from its format to the other; 0 if the bytes are the same.
   double reorder_seconds(const TensorDesc& from, Format to);
@@ -53,7 +53,7 @@ class Tuner {
     ConvChoice choice;
     double seconds = 0;
   };
-  // The library's implementations, by name.
+  // By name: the library's, and our own.
   std::vector<std::string> implementations(const std::string& key, const ConvProblem& problem,
                                            Direction direction, const ConvChoice& choice);
   const std::vector<Timed>& conv_times(const ConvProblem& problem, Direction direction);
@@ -61,7 +61,7 @@ class Tuner {
   CpuContext context_;
   Onednn onednn_;
   Measurements* measurements_;
-  Pace pace_;
+  CpuChoices choices_;
   std::map<std::string, std::vector<Timed>> conv_times_;  // of this prepare(), by problem and direction
 };
 
