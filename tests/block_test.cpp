@@ -85,7 +85,7 @@ void check_everywhere(const OpCase& row) {
     reference::ReferenceDevice reference;
     CaseRun expected_run(reference, row);
     const Outcome expected = expected_run.step();
-    for (const auto& [name, device, rounding] : devices_with_all_choices()) {
+    for (const auto& [name, device] : devices_with_all_choices()) {
       BOOST_TEST_CONTEXT(name) {
         for (const bool input_gradient : {true, false}) {
           Outcome wanted = expected;

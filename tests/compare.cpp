@@ -120,13 +120,17 @@ std::vector<TestedDevice> devices_with_all_choices(int threads) {
   for (const Layout layout : {nchw, nhwc, nchw8c, nchw16c, n16chw})
     add_cpu(layout_name(layout), {layout, true});
   for (const Layout layout : {nhwc, nchw8c, nchw16c}) {
-    add_cpu("Winograd in " + std::string(layout_name(layout)), {layout, true, true, true});
-    all.back().rounding = winograd_rounding;
+    add_cpu("Winograd in " + std::string(layout_name(layout)), {.layout = layout, .always_winograd = true});
   }
   add_cpu("own loops", {std::nullopt, false});
   add_cpu("own loops in nhwc", {nhwc, false});
   add_cpu("own loops in nChw8c", {nchw8c, false});
   return all;
+}
+
+double rounding_of(const Device& device) {
+  const auto* const cpu = dynamic_cast<const CpuDevice*>(&device);
+  return cpu != nullptr && cpu->choices().always_winograd ? winograd_rounding : 1;
 }
 
 double largest(std::span<const float> values) {

@@ -17,7 +17,6 @@ namespace descent::test {
 struct TestedDevice {
   std::string name;
   std::unique_ptr<Device> device;
-  double rounding = 1;  // of its algorithms, over that of direct sums (tolerances.h)
 };
 
 // Choices by rule, not by timing: the same in every run.
@@ -34,6 +33,9 @@ struct TestedDevice {
 // The same, and beside each the choices that it did not make: every layout, and its loops where it would
 // take a library's code.
 [[nodiscard]] std::vector<TestedDevice> devices_with_all_choices(int threads = 2);
+
+// Of the device's algorithms, over that of direct sums (tolerances.h).
+[[nodiscard]] double rounding_of(const Device& device);
 
 [[nodiscard]] double largest(std::span<const float> values);  // magnitude
 

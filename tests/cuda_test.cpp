@@ -149,7 +149,7 @@ BOOST_DATA_TEST_CASE(every_operation_agrees_with_the_reference_in_bf16, data::ma
     reference::ReferenceDevice reference;
     CaseRun expected(reference, row, true, DType::bf16);
     const Outcome exact = without_answers(expected.step());
-    for (const auto& [name, device, rounding] : cuda_devices()) {
+    for (const auto& [name, device] : cuda_devices()) {
       BOOST_TEST_CONTEXT(name << ", " << row.name) {
         CaseRun run(*device, row, true, DType::bf16);
         const Outcome first = run.step();
@@ -164,7 +164,7 @@ BOOST_DATA_TEST_CASE(every_operation_agrees_with_the_reference_in_bf16, data::ma
 BOOST_AUTO_TEST_CASE(a_step_at_once_gives_the_bits_of_its_parts) {
   for (const std::string optimizer : {"sgd", "momentum", "adam"}) {
     for (const double clip_norm : {0.0, 0.05}) {
-      for (const auto& [name, device, rounding] : cuda_devices()) {
+      for (const auto& [name, device] : cuda_devices()) {
         BOOST_TEST_CONTEXT(name << ", " << optimizer << ", clipped at " << clip_norm) {
           const TrainingRequest parts{.clip_norm = clip_norm, .optimizer = optimizer};
           TrainingRequest at_once = parts;
@@ -188,7 +188,7 @@ BOOST_AUTO_TEST_CASE(steps_are_recorded_the_second_time_and_then_played_back) {
 BOOST_AUTO_TEST_CASE(a_step_follows_the_reference) {
   reference::ReferenceDevice reference;
   const Training expected = train(reference, {});
-  for (const auto& [name, device, rounding] : cuda_devices()) {
+  for (const auto& [name, device] : cuda_devices()) {
     BOOST_TEST_CONTEXT(name) {
       const Training actual = train(*device, {.at_once = true});
       for (std::size_t step = 0; step < expected.losses.size(); ++step)
@@ -200,7 +200,7 @@ BOOST_AUTO_TEST_CASE(a_step_follows_the_reference) {
 }
 
 BOOST_AUTO_TEST_CASE(pictures_kept_on_the_device_are_those_that_are_sent) {
-  for (const auto& [name, device, rounding] : cuda_devices()) {
+  for (const auto& [name, device] : cuda_devices()) {
     for (const DType precision : {DType::f32, DType::bf16}) {
       BOOST_TEST_CONTEXT(name) {
         const Training sent = train(*device, {.at_once = true, .precision = precision});
@@ -233,7 +233,7 @@ BOOST_AUTO_TEST_CASE(loaded_pictures_have_the_bits_of_the_cpu) {
   };
   const auto all = devices();
   const std::vector<float> expected = input_of(*all.front().device);
-  for (const auto& [name, device, rounding] : all) BOOST_TEST((input_of(*device) == expected), name);
+  for (const auto& [name, device] : all) BOOST_TEST((input_of(*device) == expected), name);
 }
 
 BOOST_AUTO_TEST_CASE(a_loss_is_there_before_the_device_has_done_all) {
@@ -253,7 +253,7 @@ BOOST_AUTO_TEST_CASE(a_loss_is_there_before_the_device_has_done_all) {
 
 BOOST_AUTO_TEST_CASE(nothing_moves_where_the_loss_is_not_finite) {
   const Network network = small_network();
-  for (const auto& [name, device, rounding] : cuda_devices()) {
+  for (const auto& [name, device] : cuda_devices()) {
     BOOST_TEST_CONTEXT(name) {
       ParameterStore store(*device, parameter_layout(network), true);
       HostParameters parameters = initialise(network, store.layout(), Initialisation::pytorch, 7);
@@ -290,7 +290,7 @@ BOOST_AUTO_TEST_CASE(summaries_are_those_of_the_cpu) {
   const auto all = devices();
   for (const bool histogram : {false, true}) {
     const Summary expected = summary_of(*all.front().device, histogram);
-    for (const auto& [name, device, rounding] : all) {
+    for (const auto& [name, device] : all) {
       const Summary summary = summary_of(*device, histogram);
       BOOST_TEST_CONTEXT(name) {
         BOOST_TEST(summary.count == expected.count);
@@ -318,7 +318,7 @@ BOOST_AUTO_TEST_CASE(a_fit_ends_where_that_of_the_cpu_ends) {
   };
   const auto all = devices();
   const std::vector<EpochMetrics> expected = fit_on(*all.front().device, small_network());
-  for (const auto& [name, device, rounding] : all) {
+  for (const auto& [name, device] : all) {
     const std::vector<EpochMetrics> actual = fit_on(*device, small_network());
     for (std::size_t epoch = 0; epoch < expected.size(); ++epoch) {
       BOOST_TEST_CONTEXT(name << ", epoch " << epoch) {
@@ -334,7 +334,7 @@ BOOST_AUTO_TEST_CASE(a_fit_ends_where_that_of_the_cpu_ends) {
 BOOST_AUTO_TEST_CASE(weights_move_between_devices) {
   const Network network = small_network();
   const HostParameters parameters = initialise(network, parameter_layout(network), Initialisation::pytorch, 7);
-  for (const auto& [name, device, rounding] : devices()) {
+  for (const auto& [name, device] : devices()) {
     ParameterStore store(*device, parameter_layout(network), false);
     store.upload(parameters);
     const HostParameters back = store.download();

@@ -63,13 +63,13 @@ void check_with(const OpCase& row, const Change& change) {
   change(parameters, exact.store().layout());
   exact.store().upload(parameters);
   const std::vector<float> expected = output_of(exact, row);
-  for (const auto& [name, device, rounding] : devices_with_all_choices()) {
+  for (const auto& [name, device] : devices_with_all_choices()) {
     BOOST_TEST_CONTEXT(name) {
       CaseRun run(*device, row);
       (void)output_of(run, row);  // with what was there at first
       run.store().upload(parameters);
       check_near("output", output_of(run, row), expected, largest(expected),
-                 rounding * tolerance(device->parameter_type()).value);
+                 rounding_of(*device) * tolerance(device->parameter_type()).value);
     }
   }
 }
@@ -153,7 +153,7 @@ BOOST_AUTO_TEST_CASE(a_running_variance_may_be_next_to_nothing) {
 
 BOOST_AUTO_TEST_CASE(weights_that_are_not_numbers_are_not_hidden_by_the_activation) {
   for (const OpCase& row : cases()) {
-    for (const auto& [name, device, rounding] : devices_with_all_choices()) {
+    for (const auto& [name, device] : devices_with_all_choices()) {
       BOOST_TEST_CONTEXT(name) {
         CaseRun run(*device, row);
         HostParameters parameters = run.values().parameters;

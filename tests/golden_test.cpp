@@ -163,7 +163,7 @@ void check_gradients(Device& device) {
 BOOST_AUTO_TEST_SUITE(golden)
 
 BOOST_AUTO_TEST_CASE(every_gradient_at_step_0_is_that_of_pytorch) {
-  for (const auto& [name, device, rounding] : devices_with_all_choices()) {
+  for (const auto& [name, device] : devices_with_all_choices()) {
     BOOST_TEST_CONTEXT(name) {
       check_gradients(*device);
     }
@@ -179,7 +179,7 @@ BOOST_AUTO_TEST_CASE(so_it_is_with_layouts_chosen_by_timing) {
 BOOST_AUTO_TEST_CASE(every_optimizer_follows_pytorch_for_20_steps) {
   const Golden golden = read_golden();
   const std::vector<TestedDevice> all = devices();
-  for (const auto& [name, device, rounding] : all) {
+  for (const auto& [name, device] : all) {
     for (const GoldenRun& run : golden.runs) {
       BOOST_TEST_CONTEXT(name << ", " << run.name) {
         Trainer trainer(*device, golden);

@@ -42,7 +42,7 @@ BOOST_DATA_TEST_CASE(every_device_agrees_with_the_reference_twice, data::make(op
     reference::ReferenceDevice reference;
     CaseRun expected_run(reference, *row);
     const Outcome expected = expected_run.step();
-    for (const auto& [name, device, rounding] : devices_with_all_choices()) {
+    for (const auto& [name, device] : devices_with_all_choices()) {
       BOOST_TEST_CONTEXT(name << ": " << row->name) {
         CaseRun run(*device, *row);
         const Tolerance tolerated = tolerance(device->parameter_type());
@@ -71,7 +71,7 @@ BOOST_DATA_TEST_CASE(a_new_device_gives_the_same_bits, data::make(operations()),
 // As in training, where nobody wants the pictures' gradient.
 BOOST_DATA_TEST_CASE(parameters_get_the_same_gradients_without_the_inputs, data::make(operations()),
                      operation) {
-  for (const auto& [name, device, rounding] : devices()) {
+  for (const auto& [name, device] : devices()) {
     for (const OpCase* row : op_cases_of(operation)) {
       if (row->mode == Mode::infer) continue;
       BOOST_TEST_CONTEXT(name << ": " << row->name) {

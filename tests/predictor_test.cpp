@@ -144,7 +144,7 @@ BOOST_AUTO_TEST_CASE(a_picture_is_made_into_the_networks_input_first) {
 BOOST_AUTO_TEST_CASE(predictors_in_several_threads_share_a_device_and_a_model) {
   const Model model = make_model();
   const auto pictures = random_pictures(20);
-  for (const auto& [name, device, rounding] : devices(1)) {
+  for (const auto& [name, device] : devices(1)) {
     Predictor alone(*device, model, 4);
     const auto wanted = alone.predict(pictures, 20);
 

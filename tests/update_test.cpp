@@ -93,7 +93,7 @@ BOOST_DATA_TEST_CASE(every_device_moves_parameters_as_the_reference_does, data::
   for (const Frame& frame : frames()) {
     reference::ReferenceDevice reference;
     const auto expected = updates(reference, make_optimizer(optimizer), frame);
-    for (const auto& [name, device, rounding] : devices()) {
+    for (const auto& [name, device] : devices()) {
       BOOST_TEST_CONTEXT(name << ", " << frame.name) {
         const auto actual = updates(*device, make_optimizer(optimizer), frame);
         for (std::size_t step = 0; step < expected.size(); ++step) {
@@ -110,7 +110,7 @@ BOOST_AUTO_TEST_CASE(a_frozen_group_keeps_its_values) {
   const OpCase row = row_to_train();
   const ParameterLayout layout = parameter_layout(row.network);
   const std::vector<float> before = case_values(row, layout).parameters.trained;
-  for (const auto& [name, device, rounding] : devices()) {
+  for (const auto& [name, device] : devices()) {
     const auto history = updates(*device, make_optimizer("adam"), frames().back());
     for (const ParameterEntry& entry : layout.trained) {
       const auto begin = static_cast<std::ptrdiff_t>(entry.offset);

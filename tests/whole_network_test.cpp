@@ -57,7 +57,7 @@ void check_training_step(const OpCase& row) {
   CaseRun expected_run(reference, row);
   const Outcome expected = expected_run.step();
   const std::vector<float> expected_values = after_one_update(reference, expected_run);
-  for (const auto& [name, device, rounding] : devices()) {
+  for (const auto& [name, device] : devices()) {
     BOOST_TEST_CONTEXT(name) {
       CaseRun run(*device, row);
       const double tolerated = tolerance(device->parameter_type()).whole_network;
@@ -91,7 +91,7 @@ BOOST_DATA_TEST_CASE(inference_agrees_with_the_reference, data::make(networks), 
   reference::ReferenceDevice reference;
   CaseRun expected_run(reference, row);
   const Outcome expected = expected_run.step();
-  for (const auto& [name, device, rounding] : devices()) {
+  for (const auto& [name, device] : devices()) {
     BOOST_TEST_CONTEXT(name) {
       CaseRun run(*device, row);
       const double tolerated = tolerance(device->parameter_type()).whole_network;
@@ -122,13 +122,13 @@ BOOST_AUTO_TEST_CASE(inference_follows_parameters_that_training_changed) {
   };
   reference::ReferenceDevice reference;
   const std::vector<float> expected = logits_after_update(reference);
-  for (const auto& [name, device, rounding] : devices())
+  for (const auto& [name, device] : devices())
     check_near("logits", logits_after_update(*device), expected, largest(expected),
                tolerance(device->parameter_type()).whole_network);
 }
 
 BOOST_AUTO_TEST_CASE(plans_of_two_batch_sizes_share_one_workspace_and_one_store) {
-  for (const auto& [name, device, rounding] : devices()) {
+  for (const auto& [name, device] : devices()) {
     const Network network = load_network("convnet");
     const OpCase large = network_row("convnet", 19, Mode::train);
     const OpCase small = network_row("convnet", 5, Mode::train);
@@ -165,7 +165,7 @@ BOOST_AUTO_TEST_CASE(dropout_draws_the_same_for_a_picture_however_the_epoch_is_c
     }
     return all;
   };
-  for (const auto& [name, device, rounding] : devices()) {
+  for (const auto& [name, device] : devices()) {
     const std::vector<float> whole = outputs(*device, 12);
     BOOST_TEST((outputs(*device, 4) == whole));
     BOOST_TEST((outputs(*device, 1) == whole));
@@ -195,7 +195,7 @@ BOOST_AUTO_TEST_CASE(pictures_are_gathered_and_normalised_alike) {
   reference::ReferenceDevice reference;
   const std::vector<float> expected = loaded(reference);
   BOOST_TEST(std::accumulate(expected.end() - 315, expected.end(), 0.0F) == 3.0F);
-  for (const auto& [name, device, rounding] : devices())
+  for (const auto& [name, device] : devices())
     check_near("input and targets", loaded(*device), expected, largest(expected),
                tolerance(device->parameter_type()).value);
 }

@@ -1,8 +1,14 @@
 // Winograd's convolution against sums in double.
 #include "cpu/winograd.h"
+#include "bound_plan.h"
+#include "compare.h"
 #include "cpu/aligned.h"
 #include "cpu/conv_part.h"
+#include "cpu/device.h"
 #include "cpu/winograd_transforms.h"
+#include "descent/parameters.h"
+#include "network_builder.h"
+#include "plan/relu_rule.h"
 #include "tolerances.h"
 
 #include <boost/test/unit_test.hpp>
@@ -10,6 +16,10 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -34,11 +44,6 @@ struct Plain {
   }
   [[nodiscard]] std::size_t index(std::int64_t n, std::int64_t c, std::int64_t row, std::int64_t column) const {
     return static_cast<std::size_t>(((n * shape[1] + c) * shape[2] + row) * shape[3] + column);
-  }
-  // 0 outside.
-  [[nodiscard]] double at(std::int64_t n, std::int64_t c, std::int64_t row, std::int64_t column) const {
-    if (row < 0 || row >= shape[2] || column < 0 || column >= shape[3]) return 0;
-    return static_cast<double>(values[index(n, c, row, column)]);
   }
 };
 
@@ -66,8 +71,7 @@ double error(const std::vector<double>& expected, const std::vector<float>& actu
   double scale = 0;
   for (std::size_t i = 0; i < expected.size(); ++i) {
     const double off = std::abs(expected[i] - static_cast<double>(actual[i]));
-    worst = off <= worst ? worst : off;
-    if (std::isnan(off)) return HUGE_VAL;
+    if (!(off <= worst)) worst = std::isnan(off) ? HUGE_VAL : off;
     scale = std::max(scale, std::abs(expected[i]));
   }
   return worst / scale;
@@ -118,8 +122,10 @@ const std::vector<Case>& cases() {
       {{1, 32, 4, 4}, 16, {1, 1}},   // a tile and nothing else
       {{3, 16, 3, 3}, 16, {0, 0}},   // one pixel of output
       {{2, 16, 1, 7}, 16, {2, 0}},   // more padding than picture
-      {{1, 48, 14, 6}, 64, {1, 2}},  // three panels of AVX2, two of AVX-512
-      {{5, 16, 8, 8}, 48, {1, 1}},
+      {{1, 48, 14, 6}, 64, {1, 2}},  // several blocks of both; panels of two vectors with AVX-512
+      {{5, 16, 8, 8}, 48, {1, 1}},   // panels of one
+      {{1, 16, 1, 1}, 16, {1, 1}},   // a pixel
+      {{2, 32, 3, 6}, 16, {2, 2}},   // an input gradient without padding
   };
   return all;
 }
@@ -133,7 +139,8 @@ const std::vector<WinogradSpace>& spaces() {
 constexpr std::array layouts{nhwc, nchw8c, nchw16c};
 
 std::vector<float> product(const WinogradProblem& problem, WeightsAtPoints::Order order, const Plain& x,
-                           const Plain& w, int threads, const WinogradSpace& space) {
+                           const Plain& w, int threads, const WinogradSpace& space,
+                           const TiledMaps::After& after = {}) {
   const WinogradProduct product(problem, order, CpuContext{threads}, space);
   const Layout layout = problem.source_layout;
   const AlignedBytes source = in_layout(x, layout);
@@ -142,7 +149,7 @@ std::vector<float> product(const WinogradProblem& problem, WeightsAtPoints::Orde
   const AlignedBytes weights(product.weights_bytes());
   const AlignedBytes scratch(product.scratch_bytes());
   product.derive(w.values.data(), static_cast<float*>(weights.data()));
-  product.run(static_cast<const float*>(source.data()), static_cast<const float*>(weights.data()), {},
+  product.run(static_cast<const float*>(source.data()), static_cast<const float*>(weights.data()), after,
               static_cast<float*>(destination.data()), static_cast<float*>(scratch.data()));
   const auto* const from = static_cast<const float*>(destination.data());
   for (std::size_t i = 0; i < result.values.size(); ++i)
@@ -219,6 +226,7 @@ BOOST_AUTO_TEST_CASE(outputs_are_the_sums_of_the_direct_convolution) {
     BOOST_TEST(error(expected, two) <= tolerated().value);
     BOOST_TEST((product(row.forward(layout), order, x, w, 1, space) == two));
     BOOST_TEST((product(row.forward(layout), order, x, w, 3, space) == two));
+    BOOST_TEST((product(row.forward(layout), order, x, w, 2, {}) == two));
   });
 }
 
@@ -233,6 +241,31 @@ BOOST_AUTO_TEST_CASE(input_gradients_are_outputs_of_the_turned_weights) {
     });
     const auto actual = product(row.to_input(layout), WeightsAtPoints::Order::turned, dy, w, 2, space);
     BOOST_TEST(error(expected, actual) <= tolerated().gradient);
+    BOOST_TEST((product(row.to_input(layout), WeightsAtPoints::Order::turned, dy, w, 3, space) == actual));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(shifts_a_residual_and_an_activation_follow_in_this_order) {
+  const ReluRule activation(GeneralRelu{.leak = 0.1, .sub = 0.4, .maxv = 3});
+  in_every_way([&](const Case& row, Layout layout, const WinogradSpace& space) {
+    const Plain x = Plain::random(row.source, 1);
+    const Plain w = Plain::random(row.weights(), 2);
+    const Plain residual = Plain::random(row.destination(), 4);
+    const Plain shifts = Plain::random({1, row.outputs, 1, 1}, 5);
+    const auto order = WeightsAtPoints::Order::as_they_are;
+    const AlignedBytes shift_bytes = in_layout(shifts, nhwc);
+    const AlignedBytes residual_bytes = in_layout(residual, layout);
+    const TiledMaps::After after{static_cast<const float*>(shift_bytes.data()),
+                                 static_cast<const float*>(residual_bytes.data()), &activation};
+    const std::vector<float> actual = product(row.forward(layout), order, x, w, 2, space, after);
+    const std::vector<float> sums = product(row.forward(layout), order, x, w, 2, space);
+    const auto cells = static_cast<std::size_t>(residual.shape[2] * residual.shape[3]);
+    bool same = true;
+    for (std::size_t i = 0; i < sums.size(); ++i) {
+      const float shift = shifts.values[i / cells % static_cast<std::size_t>(row.outputs)];
+      same = same && actual[i] == activation.value(sums[i] + shift + residual.values[i]);
+    }
+    BOOST_TEST(same);
   });
 }
 
@@ -247,6 +280,7 @@ BOOST_AUTO_TEST_CASE(weight_gradients_are_sums_over_all_pictures) {
     });
     const std::vector<float> two = weight_gradient(row.forward(layout), x, dy, 2, space);
     BOOST_TEST(error(expected, two) <= tolerated().gradient);
+    BOOST_TEST((weight_gradient(row.forward(layout), x, dy, 1, space) == two));
     BOOST_TEST((weight_gradient(row.forward(layout), x, dy, 3, space) == two));
   });
 }
@@ -275,16 +309,74 @@ BOOST_AUTO_TEST_CASE(rounding_is_about_twice_that_of_direct_sums) {
     expected[to] += static_cast<double>(x.values[from]) * static_cast<double>(w.values[weight]);
     direct.values[to] += x.values[from] * w.values[weight];
   });
-  const auto rms = [&](const std::vector<float>& actual) {
+  const auto distance = [&](const std::vector<float>& actual) {
     double sum = 0;
     for (std::size_t i = 0; i < actual.size(); ++i)
       sum += std::pow(static_cast<double>(actual[i]) - expected[i], 2);
     return std::sqrt(sum);
   };
   const auto order = WeightsAtPoints::Order::as_they_are;
-  const double ratio = rms(product(row.forward(nhwc), order, x, w, 2, {})) / rms(direct.values);
+  const double ratio = distance(product(row.forward(nhwc), order, x, w, 2, {})) / distance(direct.values);
   BOOST_TEST_MESSAGE("ratio " << ratio);
   BOOST_TEST(ratio < 2.5);
+}
+
+// A part's input has 16 channels, its output 64: a bias that is bound is none of the input gradient's.
+BOOST_AUTO_TEST_CASE(a_part_reads_what_its_direction_has_wherever_it_is_bound) {
+  for (const std::int64_t pictures : {1, 31, 32}) {  // weights at the points stay, or are derived anew
+    BOOST_TEST_CONTEXT(pictures << " pictures") {
+      ConvProblem problem;
+      problem.op = {.out = 64, .padding = {1, 1}};
+      problem.source = {pictures, 16, 5, 5};
+      problem.destination = {pictures, 64, 5, 5};
+      problem.inference = true;
+      const Plain y = Plain::random(problem.destination, 1);
+      const Plain w = Plain::random(problem.weights(), 2);
+      const Plain bias = Plain::random({1, 16, 1, 1}, 3);  // shorter than what has been summed up
+      const Case row{problem.source, 64, {1, 1}};
+      const std::vector<float> expected =
+          product(row.to_input(nhwc), WeightsAtPoints::Order::turned, y, w, 2, {});
+      const std::unique_ptr<ConvPart> part =
+          make_winograd_part(CpuContext{2}, problem, Direction::backward_data, {nhwc, nhwc, {}});
+      const AlignedBytes dy = in_layout(y, nhwc);
+      const AlignedBytes weights = in_layout(w, nchw16c);  // any order will do for the first binding
+      Plain plain = w;
+      const AlignedBytes inner(part->inner_bytes());
+      for (int round = 0; round < 2; ++round) {
+        Plain dx(problem.source);
+        const AlignedBytes destination(dx.values.size() * sizeof(float));
+        const AlignedBytes scratchpad(part->scratchpad_bytes());
+        part->bind({destination.data(), dy.data(), round == 0 ? weights.data() : plain.values.data(),
+                    const_cast<float*>(bias.values.data()), inner.data(), scratchpad.data(), nullptr});
+        part->derive();
+        part->run();
+        const auto* const from = static_cast<const float*>(destination.data());
+        for (std::size_t i = 0; i < dx.values.size(); ++i) dx.values[i] = from[place(dx.shape, nhwc, i)];
+        BOOST_TEST((dx.values == expected) == (round == 1));
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_device_that_is_told_to_takes_it_in_every_layout_and_direction) {
+  NetworkBuilder builder({16, 9, 11});
+  builder.add(Conv{.out = 32, .padding = {1, 1}, .bias = false});
+  const Network network = builder.build();
+  for (const Layout layout : layouts) {
+    for (const Mode mode : {Mode::train, Mode::infer}) {
+      BOOST_TEST_CONTEXT(layout_name(layout) << (mode == Mode::train ? ", training" : ", inference")) {
+        CpuDevice device(by_rule(2), {.layout = layout, .always_winograd = true});
+        ParameterStore store(device, parameter_layout(network), true);
+        const BoundPlan plan(device, network, {.mode = mode, .batch = 3, .input_gradient = mode == Mode::train},
+                             store);
+        std::string implementations;
+        for (const OperationReport& report : plan->explain(0)) {
+          if (report.operation.starts_with("conv")) implementations += report.implementation + "; ";
+        }
+        BOOST_TEST(implementations == (mode == Mode::train ? "winograd; winograd, winograd; " : "winograd; "));
+      }
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(it_takes_three_by_three_without_strides_alone) {

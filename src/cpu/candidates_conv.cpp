@@ -18,9 +18,9 @@ std::vector<Direction> directions_of(const KernelRequest& request) {
   return directions;
 }
 
-// Nothing if the library has only reference code for one of the directions.
-std::optional<UnitCandidate> library_conv(const KernelRequest& request, const CandidateTools& tools,
-                                          Layout source, Layout destination) {
+// Each direction by a part (cpu/conv_part.h); nothing if there is only reference code for one of them.
+std::optional<UnitCandidate> conv_of_parts(const KernelRequest& request, const CandidateTools& tools,
+                                           Layout source, Layout destination) {
   const ConvProblem problem = conv_problem(request);
   ConvChoices choices;
   double seconds = 0;
@@ -47,10 +47,8 @@ Candidates conv_candidates(const KernelRequest& request, const CandidateTools& t
   const DType type = request.output.type;
   for (const Layout destination : fitting_layouts(request.output.shape, type)) {
     for (const Layout source : fitting_layouts(source_shape, type)) {
-      if (!tools.choices.library || has_pictures_innermost(source) || has_pictures_innermost(destination)) {
-        continue;
-      }
-      if (auto candidate = library_conv(request, tools, source, destination)) {
+      if (has_pictures_innermost(source) || has_pictures_innermost(destination)) continue;
+      if (auto candidate = conv_of_parts(request, tools, source, destination)) {
         found.push_back(*std::move(candidate));
       }
     }
@@ -58,10 +56,10 @@ Candidates conv_candidates(const KernelRequest& request, const CandidateTools& t
   const auto context = tools.context;
   const Layout in_lanes = type == DType::bf16 ? n32chw : n16chw;
   const bool lanes_fit = tools.choices.own && op.groups == 1 && layout_fits(source_shape, in_lanes);
-  if (found.empty() && type == DType::f32) {
+  if ((found.empty() || !tools.choices.library) && type == DType::f32) {
     const auto make = [=] { return make_conv_loops(request, context); };
     // Where nothing else computes it there is nothing to measure.
-    if (lanes_fit) {
+    if (lanes_fit || !found.empty()) {
       found.push_back(timed_candidate(request, tools, nchw, "columns", make));
     } else {
       found.push_back({{{DType::f32, nchw}}, {DType::f32, nchw}, 0, make});

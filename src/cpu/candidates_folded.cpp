@@ -1,5 +1,5 @@
 // Inference: a product with what follows it as one kernel, by the library in every layout that it has fast code
-// for, and by our own code where the work is small or the batch large.
+// for, by Winograd's algorithm, and by our own code where the work is small or the batch large.
 #include "cpu/candidates.h"
 #include "cpu/folded_kernels.h"
 #include "cpu/kernels.h"
@@ -27,7 +27,7 @@ UnitCandidate between(const KernelRequest& request, const CandidateTools& tools,
   return candidate;
 }
 
-void add_library(const KernelRequest& request, const CandidateTools& tools, Candidates& found) {
+void add_parts(const KernelRequest& request, const CandidateTools& tools, Candidates& found) {
   const ConvProblem problem = folded_problem(request);
   for (const auto& [choice, seconds] : tools.tuner.inference_convs(problem)) {
     UnitCandidate candidate;
@@ -99,7 +99,7 @@ Candidates folded_candidates(const KernelRequest& request, const CandidateTools&
   const bool linear = folded_run(request.unit.layers).linear() != nullptr;
   if (request.output.type == DType::bf16) {
     Candidates found;
-    if (tools.choices.library && !linear) add_library(request, tools, found);
+    if (!linear) add_parts(request, tools, found);
     return found;
   }
   if (linear) {
@@ -115,7 +115,8 @@ Candidates folded_candidates(const KernelRequest& request, const CandidateTools&
   constexpr double tiny_work = 1e6;
   const ConvProblem problem = conv_problem(request);
   const bool tiny = tools.choices.own && problem.op.groups == 1 && problem.flops() < tiny_work;
-  if (tools.choices.library && !tiny) add_library(request, tools, found);
+  if (tools.choices.always_winograd || !tiny) add_parts(request, tools, found);
+  if (tools.choices.always_winograd && !found.empty()) return found;
   if (tools.choices.own) add_pixels(request, tools, found);
   if (tools.choices.own) add_lanes(request, tools, found);
   return found.empty() ? conv_parts(request, tools) : found;

@@ -11,7 +11,7 @@ struct CpuChoices {
   std::optional<Layout> layout;  // use it wherever it fits
   bool library = true;           // false: our own loops wherever there are some
   bool own = true;               // false: the library wherever it has more than reference code
-  // Winograd's algorithm wherever it suits; none: where it was measured to be faster.
+  // Winograd's algorithm wherever it suits; false: where it was measured to be faster.
   bool always_winograd = false;
 };
 

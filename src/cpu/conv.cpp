@@ -23,7 +23,7 @@ std::size_t aligned_size(std::size_t bytes) {
 }
 
 // A part with its private reorders. Scratch holds inner source, inner destination, inner weight gradient
-// and the primitive's own scratchpad, one after the other.
+// and the part's own scratchpad, one after the other.
 class RoutedPart {
  public:
   RoutedPart(const ConvTools& tools, const ConvProblem& problem, Direction direction, const ConvChoice& choice,
@@ -45,7 +45,7 @@ class RoutedPart {
       if (side->reorder) pad = std::max(pad, side->reorder->scratchpad_bytes());
     }
     scratch_bytes_ = source_.bytes + destination_.bytes + weights_bytes_ + pad;
-    // Weights that are read stay derived between steps; a weight gradient passes through scratch.
+    // Weights that were derived stay between steps; a weight gradient passes through scratch.
     if (direction != Direction::backward_weights) derived_ = AlignedBytes(part_->inner_bytes());
   }
 

@@ -22,7 +22,8 @@ std::unique_ptr<ConvPart> make_chosen_conv_part(const ConvTools& tools, const Co
   std::unique_ptr<ConvPart> part = make_conv_part(tools, problem, direction, choice);
   if (!part) {
     throw Error(
-        "the plan cache names a convolution that this oneDNN does not have: remove descent's plan files from "
+        "the plan cache names a convolution that this build or its oneDNN does not have: remove descent's plan "
+        "files from "
         "the cache folder",
         Fault::failure);
   }

@@ -68,13 +68,13 @@ class ConvPart {
   virtual void derive() const = 0;
   virtual void run() const = 0;
 
-  [[nodiscard]] virtual std::size_t inner_bytes() const = 0;  // 0: the weights are used where they are
+  [[nodiscard]] virtual std::size_t inner_bytes() const = 0;  // 0: run() takes the plain weights
   [[nodiscard]] virtual std::size_t scratchpad_bytes() const = 0;
   [[nodiscard]] virtual double flops() const = 0;  // that it really computes
   [[nodiscard]] virtual const std::string& implementation() const = 0;
 };
 
-// What parts are made with.
+// What parts are made with; need not outlive the call.
 struct ConvTools {
   const Onednn& onednn;
   CpuContext context;

@@ -10,6 +10,7 @@
 #include "cpu/update.h"
 #include "descent/error.h"
 #include "plan/element.h"
+#include "plan/measured_names.h"
 
 #include <fmt/format.h>
 #include <omp.h>
@@ -90,7 +91,7 @@ CpuDevice::CpuDevice(const DeviceOptions& options, const CpuChoices& choices)
   omp_set_num_threads(context_.threads);
   flush_denormals(context_.threads);
   if (!options.measure) return;
-  const std::string machine = machine_text(context_.threads);
+  const std::string machine = timed_machine(machine_text(context_.threads));
   measurements_ = std::make_unique<Measurements>(Measurements::Settings{
       machine, options.plan_file, options.use_plan_cache ? plan_cache_file(machine) : std::filesystem::path{}});
 }

@@ -1,5 +1,4 @@
-// The CPU behind the device interface: oneDNN for convolution, batch norm and matrix products, our own loops
-// for the rest.
+// The CPU behind the device interface: oneDNN and kernels of our own, whichever is faster.
 #pragma once
 
 #include "cpu/factory.h"
@@ -34,6 +33,7 @@ class CpuDevice final : public Device {
   void update(ParameterStore& store, OptimizerState& state, const UpdateRequest& request) override;
   void wait() override {}  // every call returns when its work is done
   [[nodiscard]] std::string plan_text() const override;
+  [[nodiscard]] const CpuChoices& choices() const { return choices_; }
 
  private:
   // Of what a plan in bf16 does not keep of the promise; at most once.

@@ -83,7 +83,7 @@ class FoldedConv final : public Kernel {
   ConvProblem problem_;
   ConvChoice choice_;
   std::unique_ptr<ConvPart> part_;
-  AlignedBytes inner_;  // weights as the primitive wants them
+  AlignedBytes inner_;  // weights as the part wants them
   AlignedBytes plain_;  // or in plain order, if it takes them so
   AlignedBytes shifts_;
   bool finite_ = true;

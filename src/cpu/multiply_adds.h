@@ -1,4 +1,4 @@
-// Arithmetic at its fastest: for measuring what a machine can do at best, and what it does at the moment.
+// Arithmetic at its fastest: for measuring what a machine can do at best.
 #pragma once
 
 #include <array>

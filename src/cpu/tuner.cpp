@@ -153,11 +153,15 @@ std::vector<std::string> Tuner::implementations(const std::string& key, const Co
                                                 Direction direction, const ConvChoice& choice) {
   const bool winograd = choices_.own && suits_winograd(problem, direction, choice);
   if (winograd && choices_.always_winograd) return {std::string(winograd_name)};
-  constexpr std::size_t most_implementations = 4;  // of the library's list, for one pair of layouts
-  const std::size_t most = measurements_ == nullptr ? 1 : most_implementations;
-  const auto list = [&] { return library_implementations(onednn_, problem, direction, choice, most); };
-  std::vector<std::string> names = measurements_ == nullptr ? list() : measurements_->names(key, list);
-  if (winograd) names.emplace_back(winograd_name);
+  std::vector<std::string> names;
+  if (choices_.library) {
+    constexpr std::size_t most_implementations = 4;  // of the library's list, for one pair of layouts
+    const std::size_t most = measurements_ == nullptr ? 1 : most_implementations;
+    const auto list = [&] { return library_implementations(onednn_, problem, direction, choice, most); };
+    names = measurements_ == nullptr ? list() : measurements_->names(key, list);
+  }
+  // By rule the library is preferred, or a kernel for the whole unit.
+  if (winograd && measurements_ != nullptr) names.emplace_back(winograd_name);
   return names;
 }
 

@@ -25,7 +25,7 @@ class Tuner {
   double reorder_seconds(const TensorDesc& from, Format to);
 
   // The fastest way to compute a direction between two outer layouts, private reorders counted.
-  // Nothing if the library has only reference code for it.
+  // Nothing if there is only reference code for it.
   struct BestConv {
     ConvChoice choice;
     double seconds = 0;

@@ -3,8 +3,10 @@
 // channels all do each of the three steps together (run_together), so that the weights at the points, four
 // times the plain ones, are read from memory once for many tiles. Bound: a quarter of the direct convolution's
 // arithmetic, 12 operations a number and dimension for the transforms, and for few tiles the weights' bytes.
-// Measured on two cores of a Zen 3 (peak 207 GFLOP/s), counted as the direct convolution's arithmetic: 400 to
-// 480 GFLOP/s forward and 320 to 460 for weight gradients with 64 to 256 channels, 180 to 210 and 130 with 16.
+// Measured on two cores of a Zen 3 (peak 207 GFLOP/s), as the plan cache holds it of resnet18's step of 32 and
+// counted as the direct convolution's arithmetic: outputs and input gradients 396 to 579 GFLOP/s with 64 to 256
+// channels, weight gradients 356 to 504, oneDNN's fastest 161 to 192 and 111 to 149; with 512 channels 299 to
+// 323 (87 to 139), of which a quarter goes into bringing the weights to the points.
 #include "cpu/winograd.h"
 
 #include "cpu/parallel.h"
@@ -170,7 +172,7 @@ void WinogradWeights::run(const float* source, const float* output_gradient, flo
 
 void WinogradWeights::write(const float* sums, std::int64_t input_block, std::int64_t output_block,
                             float* gradient) const {
-  constexpr std::int64_t taps = 9;
+  constexpr std::int64_t taps = winograd_taps * winograd_taps;
   for (std::int64_t o = 0; o < winograd_block; ++o) {
     const std::int64_t row = (output_block * winograd_block + o) * inputs_ + input_block * winograd_block;
     for (std::int64_t i = 0; i < winograd_block; ++i) {

@@ -1,16 +1,18 @@
 // Directions of a convolution by Winograd's algorithm. In training the weights at the points, four times the
-// weights, are derived at every call into scratch that all layers share; in inference they stay.
+// weights, are derived at every call into scratch that all layers share; in inference they stay, where pictures
+// are few enough for that to count.
 #include "cpu/conv_part.h"
 #include "cpu/winograd.h"
 #include "plan/relu_rule.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace descent {
 
 namespace {
 
-constexpr std::int64_t taps = 3;
+constexpr std::int64_t few_pictures = 32;  // with so many, deriving takes a twentieth of resnet18's answers
 
 // As the convolution that computes `direction` forward.
 WinogradProblem winograd_problem(const ConvProblem& problem, Direction direction, const ConvChoice& choice) {
@@ -20,7 +22,7 @@ WinogradProblem winograd_problem(const ConvProblem& problem, Direction direction
   }
   return {problem.destination,
           problem.source,
-          {taps - 1 - padding.height, taps - 1 - padding.width},
+          {winograd_taps - 1 - padding.height, winograd_taps - 1 - padding.width},
           choice.destination,
           choice.source};
 }
@@ -36,7 +38,9 @@ class WinogradProductPart final : public ConvPart {
   WinogradProductPart(const CpuContext& context, const ConvProblem& problem, Direction direction,
                       const ConvChoice& choice)
       : gradient_(direction == Direction::backward_data),
-        keeps_weights_(problem.inference),
+        has_bias_(problem.op.bias && !gradient_),
+        adds_(problem.adds),
+        keeps_weights_(problem.inference && problem.source[0] < few_pictures),
         product_(winograd_problem(problem, direction, choice),
                  gradient_ ? WeightsAtPoints::Order::turned : WeightsAtPoints::Order::as_they_are, context) {
     if (problem.activation) activation_.emplace(*problem.activation);
@@ -44,6 +48,8 @@ class WinogradProductPart final : public ConvPart {
 
   void bind(const Addresses& addresses) override {
     bound_ = addresses;
+    if (!has_bias_) bound_.bias = nullptr;
+    if (!adds_) bound_.residual = nullptr;
     // A gradient goes from destination to source.
     if (gradient_) std::swap(bound_.source, bound_.destination);
     auto* const scratchpad = static_cast<float*>(addresses.scratchpad);
@@ -74,6 +80,8 @@ class WinogradProductPart final : public ConvPart {
 
  private:
   bool gradient_;
+  bool has_bias_;
+  bool adds_;
   bool keeps_weights_;
   WinogradProduct product_;
   std::optional<ReluRule> activation_;
@@ -114,8 +122,9 @@ bool suits_winograd(const ConvProblem& problem, Direction direction, const ConvC
   const bool layouts = choice.source == choice.destination &&
                        (choice.source == nhwc || choice.source == nchw8c || choice.source == nchw16c);
   const bool channels = problem.source[1] % winograd_block == 0 && problem.destination[1] % winograd_block == 0;
-  return problem.type == DType::f32 && layouts && channels && op.groups == 1 && same(op.kernel, taps) &&
-         same(op.stride, 1) && same(op.dilation, 1) && std::max(op.padding.height, op.padding.width) < taps &&
+  return problem.type == DType::f32 && layouts && channels && op.groups == 1 &&
+         same(op.kernel, winograd_taps) && same(op.stride, 1) && same(op.dilation, 1) &&
+         std::max(op.padding.height, op.padding.width) < winograd_taps &&
          // The gradient of a bias is a sum of its own.
          !(direction == Direction::backward_weights && op.bias);
 }

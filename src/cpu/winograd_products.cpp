@@ -8,15 +8,16 @@
 #include "cpu/simd.h"
 #include "cpu/winograd_transforms.h"
 
-#include <algorithm>
+#include <array>
+#include <cstddef>
 
 namespace descent {
 
 namespace {
 
-constexpr std::int64_t taps = 9;
+constexpr std::int64_t taps = winograd_taps * winograd_taps;  // of a kernel
 
-// Vectors of a panel, and tiles whose sums stay in registers.
+// Tiles whose sums stay in registers.
 template <class Register>
 inline constexpr int most_tiles = register_width<Register> == 16 ? 12 : 6;
 
@@ -202,7 +203,7 @@ WeightsAtPoints::WeightsAtPoints(std::int64_t input_channels, std::int64_t outpu
       outputs(output_channels),
       panel(panel_of(output_channels)),
       // An odd number of blocks, as in the slabs.
-      point((inputs * outputs / winograd_block | 1) * winograd_block) {}
+      point((input_channels * output_channels / winograd_block | 1) * winograd_block) {}
 
 void WeightsAtPoints::derive(const float* plain, Order order, std::int64_t begin, std::int64_t end,
                              float* weights) const {

@@ -14,7 +14,7 @@ struct WeightsAtPoints {
   std::int64_t panel = 0;  // outputs that are computed together
   std::int64_t point = 0;  // from one to the next, in floats
 
-  WeightsAtPoints(std::int64_t inputs, std::int64_t outputs);
+  WeightsAtPoints(std::int64_t input_channels, std::int64_t output_channels);
   [[nodiscard]] std::int64_t floats() const { return winograd_points * point; }
   [[nodiscard]] std::int64_t panels() const { return outputs / panel; }
   [[nodiscard]] std::int64_t at(std::int64_t which_point, std::int64_t which_panel) const {
@@ -37,7 +37,7 @@ void multiply_at_point(const PointsSlab& v, std::int64_t tiles, const WeightsAtP
 
 // dw = Gᵀ·(Σ_t v[p, i, t] · z[p, o, t])·G for a block of 16 inputs i and one of 16 outputs o, as 9 taps × 16
 // inputs × 16 outputs; added to `sums`, or in their place.
-inline constexpr std::int64_t weight_sums = 9 * winograd_block * winograd_block;
+inline constexpr std::int64_t weight_sums = winograd_taps * winograd_taps * winograd_block * winograd_block;
 void add_weight_sums(const PointsSlab& v, const PointsSlab& z, std::int64_t tiles, std::int64_t input_block,
                      std::int64_t output_block, bool add, float* sums);
 

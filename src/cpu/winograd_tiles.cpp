@@ -3,10 +3,12 @@
 #include "cpu/winograd_tiles.h"
 
 #include "cpu/blocking.h"
+#include "cpu/registers.h"
 #include "cpu/simd.h"
 #include "cpu/winograd_transforms.h"
 
 #include <algorithm>
+#include <array>
 
 namespace descent {
 
@@ -45,11 +47,13 @@ template <class Register, std::size_t size>
   constexpr auto side = static_cast<std::int64_t>(size);
   const bool inside =
       place.row >= 0 && place.row + side <= height_ && place.column >= 0 && place.column + side <= width_;
-  const float* line = from + (place.row * width_ + place.column) * block_channels_;
-  const std::int64_t line_step = width_ * block_channels_;
+  const auto at = [&](std::int64_t row, std::int64_t column) {
+    return from + (row * width_ + column) * block_channels_;
+  };
   if (inside) {
+    const float* line = at(place.row, place.column);
 #pragma GCC unroll 6
-    for (std::size_t row = 0; row < size; ++row, line += line_step) {
+    for (std::size_t row = 0; row < size; ++row, line += width_ * block_channels_) {
       const float* pixel = line;
 #pragma GCC unroll 6
       for (std::size_t column = 0; column < size; ++column, pixel += block_channels_) {
@@ -58,16 +62,16 @@ template <class Register, std::size_t size>
     }
     return;
   }
-  const auto exists = [](std::int64_t first, std::size_t step, std::int64_t end) {
-    const std::int64_t at = first + static_cast<std::int64_t>(step);
-    return at >= 0 && at < end;
+  const auto step = [](std::int64_t first, std::size_t steps) {
+    return first + static_cast<std::int64_t>(steps);
   };
-  for (std::size_t row = 0; row < size; ++row, line += line_step) {
-    const bool row_exists = exists(place.row, row, height_);
-    const float* pixel = line;
-    for (std::size_t column = 0; column < size; ++column, pixel += block_channels_) {
-      const bool inside_too = row_exists && exists(place.column, column, width_);
-      patch[row][column] = inside_too ? load<Register>(pixel) : Register{};
+  for (std::size_t i = 0; i < size; ++i) {
+    const std::int64_t row = step(place.row, i);
+    const bool row_exists = row >= 0 && row < height_;
+    for (std::size_t k = 0; k < size; ++k) {
+      const std::int64_t column = step(place.column, k);
+      const bool exists = row_exists && column >= 0 && column < width_;
+      patch[i][k] = exists ? load<Register>(at(row, column)) : Register{};
     }
   }
 }

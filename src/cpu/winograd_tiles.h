@@ -3,18 +3,19 @@
 #pragma once
 
 #include "cpu/layouts.h"
-#include "cpu/registers.h"
 #include "descent/tensor.h"
 #include "plan/relu_rule.h"
 
+#include <cstddef>
 #include <cstdint>
 
 namespace descent {
 
-inline constexpr std::int64_t winograd_points = 36;
-inline constexpr std::int64_t winograd_tile = 4;    // pixels a side that are computed together
-inline constexpr std::int64_t winograd_patch = 6;   // and those that they are computed from
-inline constexpr std::int64_t winograd_block = 16;  // channels that lie together
+inline constexpr std::int64_t winograd_taps = 3;     // a side of the kernel
+inline constexpr std::int64_t winograd_points = 36;  // both sides'
+inline constexpr std::int64_t winograd_tile = 4;     // pixels a side that are computed together
+inline constexpr std::int64_t winograd_patch = 6;    // and those that they are computed from
+inline constexpr std::int64_t winograd_block = 16;   // channels that lie together
 
 // A stretch of tiles, of those of all pictures.
 struct TileStretch {

@@ -7,6 +7,7 @@
 #include "cuda/weight_products.h"
 #include "descent/error.h"
 #include "plan/element.h"
+#include "plan/measured_names.h"
 #include "plan/measurements.h"
 
 #include <fmt/format.h>
@@ -74,7 +75,7 @@ CudaDevice::CudaDevice(int ordinal, const DeviceOptions& options) : state_(std::
   state_->libraries = open_cuda_libraries(context);
   std::unique_ptr<Measurements> measurements;
   if (options.measure) {
-    const std::string machine = machine_text();
+    const std::string machine = timed_machine(machine_text());
     measurements = std::make_unique<Measurements>(
         Measurements::Settings{machine, options.plan_file,
                                options.use_plan_cache ? plan_cache_file(machine) : std::filesystem::path{}});
@@ -98,7 +99,7 @@ std::string CudaDevice::description() const {
                      version_text(CUDART_VERSION), version_text(driver));
 }
 
-// What times depend on: the key of the plan cache.
+// What times depend on, beside the kernels themselves.
 std::string CudaDevice::machine_text() const {
   std::string text = description();
   if (state_->libraries == nullptr) return text;

@@ -85,6 +85,7 @@ void AssembledPlan::bind(Buffer& workspace) {
   workspace_ = static_cast<std::byte*>(workspace.data());
   factory_->forget();
   for (Node& node : assembly_.nodes) node.kernel->bind(binding_of(node));
+  seen_version_ = 0;  // what kernels derived may have to go elsewhere
   loaded_directly_ = false;
   if (!assembly_.direct_input) return;
   Binding binding = binding_of(assembly_.nodes[assembly_.direct_input->reorder]);

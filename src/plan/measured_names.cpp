@@ -30,4 +30,8 @@ std::string conv_name(const Conv& op, const Shape& source, const Shape& destinat
                      op.dilation.width, op.groups, op.bias ? " bias" : "");
 }
 
+std::string timed_machine(const std::string& description) {
+  return description + ", kernels " + std::to_string(kernels_revision);
+}
+
 }  // namespace descent
