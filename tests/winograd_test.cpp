@@ -65,6 +65,13 @@ AlignedBytes in_layout(const Plain& tensor, Layout layout) {
   return bytes;
 }
 
+std::vector<float> in_plain_order(const AlignedBytes& bytes, const Shape& shape, Layout layout) {
+  const auto* const from = static_cast<const float*>(bytes.data());
+  std::vector<float> values(static_cast<std::size_t>(shape.elements()));
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = from[place(shape, layout, i)];
+  return values;
+}
+
 // Largest error over the largest number.
 double error(const std::vector<double>& expected, const std::vector<float>& actual) {
   double worst = 0;
@@ -116,6 +123,25 @@ struct Case {
   }
 };
 
+// y, and the gradient of the weights, summed in double.
+std::vector<double> outputs(const Case& row, const Plain& x, const Plain& w) {
+  const Plain y(row.destination());
+  std::vector<double> sums(y.values.size());
+  row.each_product(x, y, w, [&](std::size_t to, std::size_t from, std::size_t weight) {
+    sums[to] += static_cast<double>(x.values[from]) * static_cast<double>(w.values[weight]);
+  });
+  return sums;
+}
+
+std::vector<double> weight_sums_of(const Case& row, const Plain& x, const Plain& dy) {
+  const Plain dw(row.weights());
+  std::vector<double> sums(dw.values.size());
+  row.each_product(x, dy, dw, [&](std::size_t to, std::size_t from, std::size_t weight) {
+    sums[weight] += static_cast<double>(x.values[from]) * static_cast<double>(dy.values[to]);
+  });
+  return sums;
+}
+
 const std::vector<Case>& cases() {
   static const std::vector<Case> all{
       {{2, 16, 9, 11}, 32, {1, 1}},  // tiles over two edges
@@ -144,17 +170,13 @@ std::vector<float> product(const WinogradProblem& problem, WeightsAtPoints::Orde
   const WinogradProduct product(problem, order, CpuContext{threads}, space);
   const Layout layout = problem.source_layout;
   const AlignedBytes source = in_layout(x, layout);
-  Plain result(problem.destination);
-  const AlignedBytes destination(result.values.size() * sizeof(float));
+  const AlignedBytes destination(static_cast<std::size_t>(problem.destination.elements()) * sizeof(float));
   const AlignedBytes weights(product.weights_bytes());
   const AlignedBytes scratch(product.scratch_bytes());
   product.derive(w.values.data(), static_cast<float*>(weights.data()));
   product.run(static_cast<const float*>(source.data()), static_cast<const float*>(weights.data()), after,
               static_cast<float*>(destination.data()), static_cast<float*>(scratch.data()));
-  const auto* const from = static_cast<const float*>(destination.data());
-  for (std::size_t i = 0; i < result.values.size(); ++i)
-    result.values[i] = from[place(result.shape, layout, i)];
-  return result.values;
+  return in_plain_order(destination, problem.destination, layout);
 }
 
 std::vector<float> weight_gradient(const WinogradProblem& problem, const Plain& x, const Plain& dy, int threads,
@@ -216,11 +238,7 @@ BOOST_AUTO_TEST_CASE(outputs_are_the_sums_of_the_direct_convolution) {
   in_every_way([](const Case& row, Layout layout, const WinogradSpace& space) {
     const Plain x = Plain::random(row.source, 1);
     const Plain w = Plain::random(row.weights(), 2);
-    const Plain y(row.destination());
-    std::vector<double> expected(y.values.size());
-    row.each_product(x, y, w, [&](std::size_t to, std::size_t from, std::size_t weight) {
-      expected[to] += static_cast<double>(x.values[from]) * static_cast<double>(w.values[weight]);
-    });
+    const std::vector<double> expected = outputs(row, x, w);
     const auto order = WeightsAtPoints::Order::as_they_are;
     const std::vector<float> two = product(row.forward(layout), order, x, w, 2, space);
     BOOST_TEST(error(expected, two) <= tolerated().value);
@@ -273,11 +291,7 @@ BOOST_AUTO_TEST_CASE(weight_gradients_are_sums_over_all_pictures) {
   in_every_way([](const Case& row, Layout layout, const WinogradSpace& space) {
     const Plain x = Plain::random(row.source, 1);
     const Plain dy = Plain::random(row.destination(), 3);
-    const Plain dw(row.weights());
-    std::vector<double> expected(dw.values.size());
-    row.each_product(x, dy, dw, [&](std::size_t to, std::size_t from, std::size_t weight) {
-      expected[weight] += static_cast<double>(x.values[from]) * static_cast<double>(dy.values[to]);
-    });
+    const std::vector<double> expected = weight_sums_of(row, x, dy);
     const std::vector<float> two = weight_gradient(row.forward(layout), x, dy, 2, space);
     BOOST_TEST(error(expected, two) <= tolerated().gradient);
     BOOST_TEST((weight_gradient(row.forward(layout), x, dy, 1, space) == two));
@@ -290,11 +304,7 @@ BOOST_AUTO_TEST_CASE(weight_gradients_of_many_tiles_forget_none) {
   const Case row{{9, 16, 14, 14}, 16, {1, 1}};
   const Plain x = Plain::random(row.source, 1);
   const Plain dy = Plain::random(row.destination(), 3);
-  const Plain dw(row.weights());
-  std::vector<double> expected(dw.values.size());
-  row.each_product(x, dy, dw, [&](std::size_t to, std::size_t from, std::size_t weight) {
-    expected[weight] += static_cast<double>(x.values[from]) * static_cast<double>(dy.values[to]);
-  });
+  const std::vector<double> expected = weight_sums_of(row, x, dy);
   BOOST_TEST(error(expected, weight_gradient(row.forward(nhwc), x, dy, 2, {1, 1})) <= tolerated().gradient);
 }
 
@@ -303,10 +313,9 @@ BOOST_AUTO_TEST_CASE(rounding_is_about_twice_that_of_direct_sums) {
   const Case row{{2, 64, 16, 16}, 16, {1, 1}};
   const Plain x = Plain::random(row.source, 1);
   const Plain w = Plain::random(row.weights(), 2);
+  const std::vector<double> expected = outputs(row, x, w);
   Plain direct(row.destination());
-  std::vector<double> expected(direct.values.size());
   row.each_product(x, direct, w, [&](std::size_t to, std::size_t from, std::size_t weight) {
-    expected[to] += static_cast<double>(x.values[from]) * static_cast<double>(w.values[weight]);
     direct.values[to] += x.values[from] * w.values[weight];
   });
   const auto distance = [&](const std::vector<float>& actual) {
@@ -343,16 +352,14 @@ BOOST_AUTO_TEST_CASE(a_part_reads_what_its_direction_has_wherever_it_is_bound) {
       Plain plain = w;
       const AlignedBytes inner(part->inner_bytes());
       for (int round = 0; round < 2; ++round) {
-        Plain dx(problem.source);
-        const AlignedBytes destination(dx.values.size() * sizeof(float));
+        const AlignedBytes destination(expected.size() * sizeof(float));
         const AlignedBytes scratchpad(part->scratchpad_bytes());
         part->bind({destination.data(), dy.data(), round == 0 ? weights.data() : plain.values.data(),
                     const_cast<float*>(bias.values.data()), inner.data(), scratchpad.data(), nullptr});
         part->derive();
         part->run();
-        const auto* const from = static_cast<const float*>(destination.data());
-        for (std::size_t i = 0; i < dx.values.size(); ++i) dx.values[i] = from[place(dx.shape, nhwc, i)];
-        BOOST_TEST((dx.values == expected) == (round == 1));
+        const std::vector<float> dx = in_plain_order(destination, problem.source, nhwc);
+        BOOST_TEST((dx == expected) == (round == 1));
       }
     }
   }

@@ -1,6 +1,7 @@
 // A convolution, each direction by the library or Winograd's algorithm between its own best layouts; in the
 // layout n16chw by our own code; by our own loops where the library has only reference code. And batch norm.
 #include "cpu/candidates.h"
+#include "cpu/conv.h"
 #include "cpu/kernels.h"
 #include "cpu/library_kernels.h"
 

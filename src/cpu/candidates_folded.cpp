@@ -1,6 +1,7 @@
 // Inference: a product with what follows it as one kernel, by the library in every layout that it has fast code
 // for, by Winograd's algorithm, and by our own code where the work is small or the batch large.
 #include "cpu/candidates.h"
+#include "cpu/conv.h"
 #include "cpu/folded_kernels.h"
 #include "cpu/kernels.h"
 #include "cpu/lanes.h"

@@ -1,12 +1,12 @@
-// Convolution, each direction by the library or by Winograd's algorithm. Bound: arithmetic, 2·N·O·H·W·I/g·Kh·Kw
-// operations a direction that is computed directly;
-// `descent train --explain` prints each direction's rate on the machine at hand.
+// Convolution, each direction by the library or by Winograd's algorithm. Bound: arithmetic,
+// 2·N·O·H·W·I/g·Kh·Kw operations a direction that is computed directly; `descent train --explain` prints each
+// direction's rate on the machine at hand.
 //
 // Each direction may run between inner layouts that differ from those of the tensors around it, through
 // private reorders: the library's fast code for one direction is not always fast for another.
 
+#include "cpu/conv.h"
 #include "cpu/aligned.h"
-#include "cpu/library_kernels.h"
 
 #include <fmt/format.h>
 

@@ -52,7 +52,8 @@ class ConvPart {
   ConvPart& operator=(const ConvPart&) = delete;
 
   // Addresses: source and destination are gradients where the direction says so. `weights` and `bias` are
-  // plain; backward_weights writes them. `inner` holds inner_bytes() between derive() and run().
+  // plain; backward_weights writes them. What the direction has no use for is not read. `inner` holds
+  // inner_bytes() between derive() and run().
   struct Addresses {
     void* source = nullptr;
     void* destination = nullptr;

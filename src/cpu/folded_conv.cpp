@@ -5,8 +5,8 @@
 // The library's max(x, 0) makes 0 of what is not a number. That must not hide weights that are not: with such
 // weights the output is not a number either.
 #include "cpu/aligned.h"
+#include "cpu/conv.h"
 #include "cpu/folded_kernels.h"
-#include "cpu/library_kernels.h"
 #include "plan/folded.h"
 
 #include <fmt/format.h>

@@ -53,7 +53,7 @@ WinogradProduct::WinogradProduct(const WinogradProblem& problem, WeightsAtPoints
 }
 
 std::int64_t WinogradProduct::slab_floats() const {
-  return PointsSlab::floats(weights_.inputs, at_once_) + PointsSlab::floats(weights_.outputs, at_once_);
+  return SlabPair::floats(weights_.inputs, weights_.outputs, at_once_);
 }
 
 double WinogradProduct::flops() const {
@@ -69,10 +69,8 @@ std::size_t WinogradProduct::scratch_bytes() const {
   return static_cast<std::size_t>(slots * slab_floats()) * sizeof(float);
 }
 
-WinogradProduct::Slabs WinogradProduct::slabs(float* scratch, std::int64_t slot) const {
-  float* const own = scratch + slot * slab_floats();
-  return {PointsSlab(own, weights_.inputs, at_once_),
-          PointsSlab(own + PointsSlab::floats(weights_.inputs, at_once_), weights_.outputs, at_once_)};
+SlabPair WinogradProduct::slabs(float* scratch, std::int64_t slot) const {
+  return {scratch + slot * slab_floats(), weights_.inputs, weights_.outputs, at_once_};
 }
 
 void WinogradProduct::derive(const float* plain, float* weights) const {
@@ -92,7 +90,7 @@ void WinogradProduct::run_apart(const float* source, const float* weights, const
   const std::int64_t parts = (tiles_.count() - 1) / at_once_ + 1;
   parallel_parts(
       context_.threads, parts, PartOrder::first_to_last, [&, this](std::int64_t part, std::int64_t slot) {
-        const Slabs at = slabs(scratch, slot);
+        const SlabPair at = slabs(scratch, slot);
         const TileStretch stretch{part * at_once_, std::min(at_once_, tiles_.count() - part * at_once_)};
         source_.patches_to_points(source, stretch, at.source);
         for (std::int64_t point = 0; point < winograd_points; ++point) {
@@ -106,7 +104,7 @@ void WinogradProduct::run_apart(const float* source, const float* weights, const
 
 void WinogradProduct::run_together(const float* source, const float* weights, const TiledMaps::After& after,
                                    float* destination, float* scratch) const {
-  const Slabs at = slabs(scratch, 0);
+  const SlabPair at = slabs(scratch, 0);
   for (std::int64_t first = 0; first < tiles_.count(); first += at_once_) {
     const std::int64_t count = std::min(at_once_, tiles_.count() - first);
     parallel_for(context_.threads, count, 1, [&, this](std::int64_t begin, std::int64_t end) {
@@ -141,22 +139,22 @@ double WinogradWeights::flops() const {
 }
 
 std::size_t WinogradWeights::scratch_bytes() const {
-  const std::int64_t slabs = PointsSlab::floats(inputs_, at_once_) + PointsSlab::floats(outputs_, at_once_);
+  const std::int64_t slabs = SlabPair::floats(inputs_, outputs_, at_once_);
   const std::int64_t blocks = inputs_ / winograd_block * (outputs_ / winograd_block);
   return static_cast<std::size_t>(slabs + blocks * weight_sums) * sizeof(float);
 }
 
 void WinogradWeights::run(const float* source, const float* output_gradient, float* gradient,
                           float* scratch) const {
-  const PointsSlab v(scratch, inputs_, at_once_);
-  const PointsSlab z(v.data + PointsSlab::floats(inputs_, at_once_), outputs_, at_once_);
-  float* const sums = z.data + PointsSlab::floats(outputs_, at_once_);
+  const SlabPair at(scratch, inputs_, outputs_, at_once_);
+  float* const sums = scratch + SlabPair::floats(inputs_, outputs_, at_once_);
   const std::int64_t output_blocks = outputs_ / winograd_block;
   for (std::int64_t first = 0; first < tiles_.count(); first += at_once_) {
     const std::int64_t count = std::min(at_once_, tiles_.count() - first);
     parallel_for(context_.threads, count, 1, [&, this](std::int64_t begin, std::int64_t end) {
-      source_.patches_to_points(source, {first + begin, end - begin}, v.from_tile(begin));
-      destination_.gradients_to_points(output_gradient, {first + begin, end - begin}, z.from_tile(begin));
+      source_.patches_to_points(source, {first + begin, end - begin}, at.source.from_tile(begin));
+      destination_.gradients_to_points(output_gradient, {first + begin, end - begin},
+                                       at.destination.from_tile(begin));
     });
     const bool last = first + count == tiles_.count();
     parallel_parts(context_.threads, inputs_ / winograd_block * output_blocks, PartOrder::first_to_last,
@@ -164,7 +162,8 @@ void WinogradWeights::run(const float* source, const float* output_gradient, flo
                      const std::int64_t input_block = part / output_blocks;
                      const std::int64_t output_block = part % output_blocks;
                      float* const own = sums + part * weight_sums;
-                     add_weight_sums(v, z, count, input_block, output_block, first > 0, own);
+                     add_weight_sums(at.source, at.destination, count, input_block, output_block, first > 0,
+                                     own);
                      if (last) write(own, input_block, output_block, gradient);
                    });
   }

@@ -35,7 +35,6 @@ class WinogradProduct {
 
   [[nodiscard]] std::size_t weights_bytes() const;
   [[nodiscard]] std::size_t scratch_bytes() const;
-
   [[nodiscard]] double flops() const;
 
   // From the plain weights to those that run() takes.
@@ -44,12 +43,8 @@ class WinogradProduct {
            float* scratch) const;
 
  private:
-  struct Slabs {
-    PointsSlab source;
-    PointsSlab destination;
-  };
   [[nodiscard]] std::int64_t slab_floats() const;
-  [[nodiscard]] Slabs slabs(float* scratch, std::int64_t slot) const;
+  [[nodiscard]] SlabPair slabs(float* scratch, std::int64_t slot) const;
   void run_apart(const float* source, const float* weights, const TiledMaps::After& after, float* destination,
                  float* scratch) const;
   void run_together(const float* source, const float* weights, const TiledMaps::After& after,

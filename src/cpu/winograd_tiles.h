@@ -60,6 +60,19 @@ struct PointsSlab {
   }
 };
 
+// Those of a convolution's source and destination, one behind the other.
+struct SlabPair {
+  PointsSlab source;
+  PointsSlab destination;
+
+  SlabPair(float* memory, std::int64_t inputs, std::int64_t outputs, std::int64_t tiles)
+      : source(memory, inputs, tiles),
+        destination(memory + PointsSlab::floats(inputs, tiles), outputs, tiles) {}
+  [[nodiscard]] static std::int64_t floats(std::int64_t inputs, std::int64_t outputs, std::int64_t tiles) {
+    return PointsSlab::floats(inputs, tiles) + PointsSlab::floats(outputs, tiles);
+  }
+};
+
 // The maps of a tensor in nhwc, nchw8c or nchw16c, whose channels are a multiple of 16.
 class TiledMaps {
  public:

@@ -88,29 +88,28 @@ template <class T>
   return {u[0] * (1 / P::slope_0) + even_a + even_b, odd_a + odd_b, P::a2 * even_a + P::b2 * even_b + u[5]};
 }
 
+// `rule` of every column; its results become a row, so that two passes come out upright.
+template <class T, std::size_t rows, std::size_t columns, std::size_t to, class Rule>
+[[gnu::always_inline]] inline void columns_to_rows(const T (&values)[rows][columns], T (&results)[columns][to],
+                                                   const Rule& rule) {
+#pragma GCC unroll 6
+  for (std::size_t column = 0; column < columns; ++column) {
+    std::array<T, rows> line;
+#pragma GCC unroll 6
+    for (std::size_t row = 0; row < rows; ++row) line[row] = values[row][column];
+    const std::array<T, to> done = rule(line);
+#pragma GCC unroll 6
+    for (std::size_t i = 0; i < to; ++i) results[column][i] = done[i];
+  }
+}
+
 // Both dimensions: `rule` of every column, then of every row.
 template <class T, std::size_t from, std::size_t to, class Rule>
 [[gnu::always_inline]] inline void in_two_dimensions(const T (&values)[from][from], T (&results)[to][to],
-                                                     Rule&& rule) {
-  T half[to][from];
-#pragma GCC unroll 6
-  for (std::size_t column = 0; column < from; ++column) {
-    std::array<T, from> line;
-#pragma GCC unroll 6
-    for (std::size_t row = 0; row < from; ++row) line[row] = values[row][column];
-    const std::array<T, to> done = rule(line);
-#pragma GCC unroll 6
-    for (std::size_t row = 0; row < to; ++row) half[row][column] = done[row];
-  }
-#pragma GCC unroll 6
-  for (std::size_t row = 0; row < to; ++row) {
-    std::array<T, from> line;
-#pragma GCC unroll 6
-    for (std::size_t column = 0; column < from; ++column) line[column] = half[row][column];
-    const std::array<T, to> done = rule(line);
-#pragma GCC unroll 6
-    for (std::size_t column = 0; column < to; ++column) results[row][column] = done[column];
-  }
+                                                     const Rule& rule) {
+  T half[from][to];
+  columns_to_rows(values, half, rule);
+  columns_to_rows(half, results, rule);
 }
 
 }  // namespace descent
