@@ -6,12 +6,8 @@
 #include "plan/measured_names.h"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
-#include <array>
-#include <chrono>
-#include <limits>
 #include <utility>
 
 namespace descent {
@@ -20,50 +16,6 @@ namespace {
 
 // What a step by rule costs, in place of seconds: any reorder is dearer than any choice of implementation.
 constexpr double rule_reorder_cost = 1000;
-
-// How often a thread of this process has had to make room for another process.
-long preemptions() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_nivcsw;
-}
-
-// Shortest of some runs after one warm-up. Whatever else the machine does only adds to a time: runs go on until
-// three that nobody interrupted agree, or until the budget is spent, which is larger for interrupted ones.
-double time_runs(const std::function<void()>& run) {
-  using Clock = std::chrono::steady_clock;
-  const auto once = [&] {
-    const auto begin = Clock::now();
-    run();
-    return std::chrono::duration<double>(Clock::now() - begin).count();
-  };
-  constexpr double budget = 0.1;  // seconds
-  constexpr double disturbed_budget = 0.4;
-  constexpr double alike = 1.05;
-  constexpr std::size_t agreeing = 3;
-  double shortest = once();
-  std::array<double, agreeing> undisturbed{};
-  undisturbed.fill(std::numeric_limits<double>::infinity());
-  double spent = 0;
-  double disturbed = 0;
-  const auto goes_on = [&](std::size_t runs) {
-    if (spent > budget || disturbed > disturbed_budget) return false;
-    return runs < 2 * agreeing || undisturbed.back() > alike * undisturbed.front();
-  };
-  for (std::size_t runs = 0; goes_on(runs); ++runs) {
-    const long before = preemptions();
-    const double seconds = once();
-    shortest = std::min(shortest, seconds);
-    if (preemptions() != before) {
-      disturbed += seconds;
-      continue;
-    }
-    spent += seconds;
-    undisturbed.back() = std::min(undisturbed.back(), seconds);
-    std::sort(undisturbed.begin(), undisturbed.end());
-  }
-  return shortest;
-}
 
 // What a primitive for inference does besides the convolution.
 std::string after_key(const ConvProblem& problem) {
@@ -98,7 +50,7 @@ std::vector<ConvChoice> conv_candidates(const ConvProblem& problem) {
 
 // What the library describes and then cannot make is never chosen.
 double time_conv(const ConvTools& tools, const ConvProblem& problem, Direction direction,
-                 const ConvChoice& choice) {
+                 const ConvChoice& choice, Stopwatch& stopwatch) {
   constexpr double never = 1e9;
   const std::unique_ptr<ConvPart> made = make_conv_part(tools, problem, direction, choice);
   if (!made) return never;
@@ -118,7 +70,7 @@ double time_conv(const ConvTools& tools, const ConvProblem& problem, Direction d
     if (!problem.inference) part.derive();
     part.run();
   };
-  return time_runs(run);
+  return stopwatch.shortest(run);
 }
 
 }  // namespace
@@ -139,7 +91,7 @@ double Tuner::reorder_seconds(const TensorDesc& from, Format to) {
     binding.output = destination.data();
     binding.scratch = scratch.data();
     kernel->bind(binding);
-    return time_runs([&] { kernel->forward({}); });
+    return stopwatch_.shortest([&] { kernel->forward({}); });
   });
 }
 
@@ -184,7 +136,7 @@ const std::vector<Tuner::Timed>& Tuner::conv_times(const ConvProblem& problem, D
       auto seconds = static_cast<double>(times.size());
       if (measurements_ != nullptr) {
         seconds = measurements_->seconds(fmt::format("{} {}", pair, implementation), [&] {
-          return time_conv({onednn_, context_}, problem, direction, one);
+          return time_conv({onednn_, context_}, problem, direction, one, stopwatch_);
         });
       }
       times.push_back({one, seconds});
@@ -263,7 +215,7 @@ double Tuner::kernel_seconds(const std::string& key, const KernelRequest& reques
       kernel->forward({});
       if (training) kernel->backward({});
     };
-    return time_runs(run);
+    return stopwatch_.shortest(run);
   });
 }
 

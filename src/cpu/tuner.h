@@ -5,6 +5,7 @@
 #include "cpu/context.h"
 #include "cpu/conv_part.h"
 #include "cpu/onednn.h"
+#include "cpu/stopwatch.h"
 #include "plan/kernel.h"
 #include "plan/measurements.h"
 
@@ -19,7 +20,11 @@ class Tuner {
  public:
   // Without measurements every candidate costs what its place in the list of candidates says.
   Tuner(const CpuContext& context, const Onednn& onednn, Measurements* measurements, const CpuChoices& choices)
-      : context_(context), onednn_(onednn), measurements_(measurements), choices_(choices) {}
+      : context_(context),
+        onednn_(onednn),
+        measurements_(measurements),
+        choices_(choices),
+        stopwatch_(this_machine(context.threads)) {}
 
   // Seconds of copying a tensor from its format to the other; 0 if the bytes are the same.
   double reorder_seconds(const TensorDesc& from, Format to);
@@ -62,6 +67,7 @@ class Tuner {
   Onednn onednn_;
   Measurements* measurements_;
   CpuChoices choices_;
+  Stopwatch stopwatch_;
   std::map<std::string, std::vector<Timed>> conv_times_;  // of this prepare(), by problem and direction
 };
 

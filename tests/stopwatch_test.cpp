@@ -1,0 +1,92 @@
+#include "cpu/stopwatch.h"
+
+#include <boost/test/unit_test.hpp>
+
+#include <functional>
+#include <utility>
+
+using namespace descent;
+
+namespace {
+
+// A machine whose clock only work and looking around move on.
+class Machine {
+ public:
+  // Which factor work at a time takes longer by.
+  explicit Machine(std::function<double(double)> slowness) : slowness_(std::move(slowness)) {}
+
+  void work(double seconds) { now_ += seconds * slowness_(now_); }
+  [[nodiscard]] double now() const { return now_; }
+  Surroundings surroundings() {
+    return {[this] { return now_; },
+            [this] {
+              now_ += 1e-4;
+              return slowness_(now_) == 1;
+            }};
+  }
+
+ private:
+  double now_ = 0;
+  std::function<double(double)> slowness_;
+};
+
+constexpr double work = 0.01;  // seconds where nobody else computes
+const auto close_to = boost::test_tools::tolerance(1e-9);
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(stopwatch)
+
+BOOST_AUTO_TEST_CASE(alone_a_few_runs_are_enough) {
+  Machine machine([](double) { return 1.0; });
+  const Stopwatch stopwatch(machine.surroundings());
+  int runs = 0;
+  const double seconds = stopwatch.shortest([&] {
+    ++runs;
+    machine.work(work);
+  });
+  BOOST_TEST(seconds == work, close_to);
+  BOOST_TEST(runs == 7);  // one to warm up
+}
+
+BOOST_AUTO_TEST_CASE(a_neighbour_of_a_fifth_of_a_second_is_outwaited) {
+  Machine machine([](double now) { return now < 0.2 ? 2.0 : 1.0; });
+  const Stopwatch stopwatch(machine.surroundings());
+  BOOST_TEST(stopwatch.shortest([&] { machine.work(work); }) == work, close_to);
+}
+
+BOOST_AUTO_TEST_CASE(a_neighbour_who_never_leaves_delays_by_less_than_a_second) {
+  Machine machine([](double) { return 2.0; });
+  const Stopwatch stopwatch(machine.surroundings());
+  BOOST_TEST(stopwatch.shortest([&] { machine.work(work); }) == 2 * work, close_to);
+  BOOST_TEST(machine.now() < 1);
+}
+
+BOOST_AUTO_TEST_CASE(short_work_is_not_waited_for_long) {
+  constexpr double short_work = 1e-4;
+  Machine machine([](double now) { return now < 0.1 ? 2.0 : 1.0; });
+  const Stopwatch stopwatch(machine.surroundings());
+  BOOST_TEST(stopwatch.shortest([&] { machine.work(short_work); }) > short_work);
+  BOOST_TEST(machine.now() < 0.1);
+}
+
+// Whoever comes during a run disturbs it, though nobody was there when it began.
+BOOST_AUTO_TEST_CASE(runs_that_ended_in_company_do_not_agree_with_each_other) {
+  constexpr int in_company = 10;
+  double now = 0;
+  int runs = 0;
+  bool alone = false;
+  const Stopwatch stopwatch({[&] { return now; },
+                             [&] {
+                               now += 1e-4;
+                               alone = !alone;
+                               return alone || runs > in_company;
+                             }});
+  const double seconds = stopwatch.shortest([&] {
+    ++runs;
+    now += runs > in_company ? work : 2 * work;
+  });
+  BOOST_TEST(seconds == work, close_to);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
