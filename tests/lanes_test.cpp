@@ -82,6 +82,45 @@ std::vector<float> weight_gradient(const LanesProblem& problem, const LanesLoops
   return gradient;
 }
 
+// The same in double, sum by sum: problem without dilation.
+std::vector<float> summed_directly(const LanesProblem& p, const std::vector<float>& x,
+                                   const std::vector<float>& weights, bool forward) {
+  const auto at = [](std::int64_t channels, const Axis& rows, const Axis& columns, bool output,
+                     std::int64_t block, std::int64_t channel, std::int64_t row, std::int64_t column) {
+    const std::int64_t height = output ? rows.output : rows.input;
+    const std::int64_t width = output ? columns.output : columns.input;
+    return static_cast<std::size_t>((((block * channels + channel) * height + row) * width + column) * lanes);
+  };
+  std::vector<double> y(static_cast<std::size_t>(elements_of(p, forward)));
+  const auto add = [&](std::int64_t block, std::int64_t o, std::int64_t i, std::int64_t tap,
+                       std::int64_t out_row, std::int64_t out_column, std::int64_t row, std::int64_t column) {
+    const std::size_t output = at(p.out_channels, p.rows, p.columns, true, block, o, out_row, out_column);
+    const std::size_t input = at(p.in_channels, p.rows, p.columns, false, block, i, row, column);
+    const double weight = weights[static_cast<std::size_t>((o * p.in_channels + i) * p.taps() + tap)];
+    for (std::size_t n = 0; n < lanes; ++n) {
+      y[(forward ? output : input) + n] += weight * x[(forward ? input : output) + n];
+    }
+  };
+  for (std::int64_t block = 0; block < p.blocks; ++block) {
+    for (std::int64_t o = 0; o < p.out_channels; ++o) {
+      for (std::int64_t i = 0; i < p.in_channels; ++i) {
+        for (std::int64_t tap = 0; tap < p.taps(); ++tap) {
+          for (std::int64_t out = 0; out < p.rows.output * p.columns.output; ++out) {
+            const std::int64_t out_row = out / p.columns.output;
+            const std::int64_t out_column = out % p.columns.output;
+            const std::int64_t row = out_row * p.rows.stride - p.rows.padding + tap / p.columns.kernel;
+            const std::int64_t column =
+                out_column * p.columns.stride - p.columns.padding + tap % p.columns.kernel;
+            if (row < 0 || row >= p.rows.input || column < 0 || column >= p.columns.input) continue;
+            add(block, o, i, tap, out_row, out_column, row, column);
+          }
+        }
+      }
+    }
+  }
+  return {y.begin(), y.end()};
+}
+
 using Pairs = std::set<std::pair<std::int64_t, std::int64_t>>;  // of output and input
 
 Pairs reached(const std::vector<AxisRun>& runs, bool forward) {
@@ -151,6 +190,27 @@ BOOST_AUTO_TEST_CASE(loops_for_short_registers_sum_the_same_products) {
       const std::vector<float> expected = weight_gradient(problem, f32_avx512_loops());
       check_near("weight gradient", weight_gradient(problem, f32_avx2_loops()), expected, largest(expected),
                  tolerance(DType::f32).gradient);
+    }
+  }
+}
+
+// Sums go on from what the channels before left in memory.
+BOOST_AUTO_TEST_CASE(more_channels_than_the_first_cache_holds_are_summed_a_few_at_a_time) {
+  constexpr std::int64_t pictures = 5 * lanes;
+  constexpr std::int64_t in = 37;  // parts of different sizes, whichever pass
+  constexpr std::int64_t out = 43;
+  Conv op{.out = out, .kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}};
+  for (const std::int64_t size : {2, 4, 9}) {
+    const std::int64_t smaller = (size + 1) / 2;
+    const LanesProblem problem(op, {pictures, in, size, size}, {pictures, out, smaller, smaller}, lanes);
+    const std::vector<float> weights = some_values(problem.weights());
+    for (const bool forward : {true, false}) {
+      const std::vector<float> x = some_values(elements_of(problem, !forward));
+      const std::vector<float> expected = summed_directly(problem, x, weights, forward);
+      for (const auto& loops : {f32_avx2_loops(), f32_avx512_loops()}) {
+        check_near(forward ? "output" : "input gradient", gathered(problem, loops, forward), expected,
+                   largest(expected), tolerance(DType::f32).value);
+      }
     }
   }
 }

@@ -1,5 +1,6 @@
-// Folded units by our own loops. The activation is done where the sums are still in registers (pixels), in the
-// second-level cache (lanes), or in a pass of its own (parts: for what has no faster code).
+// Folded units by our own loops. The activation is done where the sums are still in registers (pixels; lanes,
+// but in the second cache where a residual is added before it), or in a pass of its own (parts: for what has no
+// faster code).
 #include "cpu/aligned.h"
 #include "cpu/conv_pixels.h"
 #include "cpu/folded_kernels.h"
@@ -104,7 +105,8 @@ class FoldedLanes final : public FoldedKernel {
         packed_(static_cast<std::size_t>(conv_.packed_weights()) * sizeof(float)),
         shifts_(static_cast<std::size_t>(outputs_) * sizeof(float)) {
     if (!transposes_) return;
-    needs_.scratch_bytes = static_cast<std::size_t>(context.threads * conv_.x_picture()) * sizeof(float);
+    needs_.scratch_bytes =
+        static_cast<std::size_t>(context.threads * conv_.together() * conv_.x_picture()) * sizeof(float);
   }
 
   void refresh() override {
@@ -114,23 +116,27 @@ class FoldedLanes final : public FoldedKernel {
   }
 
   void forward(const StepContext& /*context*/) override {
-    parallel_parts(context_.threads, problem_.blocks, PartOrder::first_to_last,
-                   [this](std::int64_t block, std::int64_t thread) { run_block(block, thread); });
+    conv_.for_sets(context_, [this](std::int64_t first, std::int64_t blocks, std::int64_t slot) {
+      run_blocks(first, blocks, slot);
+    });
   }
 
  private:
-  void run_block(std::int64_t block, std::int64_t thread) const {
-    const float* x = input() + block * conv_.x_picture();
+  void run_blocks(std::int64_t first, std::int64_t blocks, std::int64_t slot) const {
+    const float* x = input() + first * conv_.x_picture();
     if (transposes_) {
-      float* const turned = static_cast<float*>(bound_.scratch) + thread * conv_.x_picture();
-      pictures_to_lanes(x, turned, conv_.x_picture() / lanes);
+      float* const turned = static_cast<float*>(bound_.scratch) + slot * conv_.together() * conv_.x_picture();
+      for (std::int64_t block = 0; block < blocks; ++block) {
+        const std::int64_t at = block * conv_.x_picture();
+        pictures_to_lanes(x + at, turned + at, conv_.x_picture() / lanes);
+      }
       x = turned;
     }
-    const std::int64_t at = block * conv_.y_picture();
+    const std::int64_t at = first * conv_.y_picture();
     float* const y = output() + at;
     conv_.run(x, conv_.x_picture(), static_cast<const float*>(packed_.data()),
-              static_cast<const float*>(shifts_.data()), y, 1);
-    finish(y, run_.adds ? residual() + at : nullptr, activation(), conv_.y_picture());
+              static_cast<const float*>(shifts_.data()), y, blocks, run_.adds ? nullptr : activation());
+    if (run_.adds) finish(y, residual() + at, activation(), blocks * conv_.y_picture());
   }
 
   LanesProblem problem_;

@@ -23,6 +23,9 @@ constexpr int most_together = 4;  // outputs whose sums stay in registers
 [[nodiscard, gnu::always_inline]] inline Half read_half(const float* from) {
   return *reinterpret_cast<const Half*>(from);
 }
+[[gnu::always_inline]] inline void write_half(float* to, const Half& values) {
+  *reinterpret_cast<Half*>(to) = values;
+}
 
 // Outputs [first, first + few) of a block, `halves` of the pictures' two from `half` on.
 template <int outputs, int few, int pixels, int halves>
@@ -31,12 +34,23 @@ template <int outputs, int few, int pixels, int halves>
   const auto at = [&](int column, std::int64_t pixel) {
     return half + column / pixels * half_lanes + column % pixels * pixel;
   };
+  const auto y = [&](int o, int column) {
+    return block.y + (first + o) * block.y_channel + at(column, block.y_pixel);
+  };
   Half sums[std::size_t{few}][std::size_t{columns}];
+  if (block.continues) {
 #pragma GCC unroll 4
-  for (int o = 0; o < few; ++o) {
+    for (int o = 0; o < few; ++o) {
 #pragma GCC unroll 3
-    for (int c = 0; c < columns; ++c) {
-      sums[o][c] = Half{} + (block.bias == nullptr ? 0.0F : block.bias[first + o]);
+      for (int c = 0; c < columns; ++c) sums[o][c] = read_half(y(o, c));
+    }
+  } else {
+#pragma GCC unroll 4
+    for (int o = 0; o < few; ++o) {
+#pragma GCC unroll 3
+      for (int c = 0; c < columns; ++c) {
+        sums[o][c] = Half{} + (block.bias == nullptr ? 0.0F : block.bias[first + o]);
+      }
     }
   }
   const float* x = block.x;
@@ -57,12 +71,18 @@ template <int outputs, int few, int pixels, int halves>
     x += block.x_channel;
     weights += block.kernel_taps * outputs;
   }
+  if (block.activation != nullptr) {
+    const ReluRule rule = *block.activation;
+#pragma GCC unroll 4
+    for (int o = 0; o < few; ++o) {
+#pragma GCC unroll 3
+      for (int c = 0; c < columns; ++c) sums[o][c] = rule.value(sums[o][c]);
+    }
+  }
 #pragma GCC unroll 4
   for (int o = 0; o < few; ++o) {
 #pragma GCC unroll 3
-    for (int c = 0; c < columns; ++c) {
-      *reinterpret_cast<Half*>(block.y + (first + o) * block.y_channel + at(c, block.y_pixel)) = sums[o][c];
-    }
+    for (int c = 0; c < columns; ++c) write_half(y(o, c), sums[o][c]);
   }
 }
 

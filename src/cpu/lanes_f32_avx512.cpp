@@ -21,13 +21,15 @@ struct Gather {
 
   template <int outputs, int pixels>
   [[gnu::always_inline]] static void run(const LanesBlock<float>& block) {
+    const auto y = [&](int o, int p) -> Vector& {
+      return *reinterpret_cast<Vector*>(block.y + o * block.y_channel + p * block.y_pixel);
+    };
     Vector sums[std::size_t{outputs}][std::size_t{pixels}];
 #pragma GCC unroll 8
     for (int o = 0; o < outputs; ++o) {
+      const float start = block.bias == nullptr ? 0.0F : block.bias[o];
 #pragma GCC unroll 3
-      for (int p = 0; p < pixels; ++p) {
-        sums[o][p] = Vector{} + (block.bias == nullptr ? 0.0F : block.bias[o]);
-      }
+      for (int p = 0; p < pixels; ++p) sums[o][p] = block.continues ? y(o, p) : Vector{} + start;
     }
     const float* x = block.x;
     const float* weights = block.weights;
@@ -47,12 +49,18 @@ struct Gather {
       x += block.x_channel;
       weights += block.kernel_taps * outputs;
     }
+    if (block.activation != nullptr) {
+      const ReluRule rule = *block.activation;
+#pragma GCC unroll 8
+      for (int o = 0; o < outputs; ++o) {
+#pragma GCC unroll 3
+        for (int p = 0; p < pixels; ++p) sums[o][p] = rule.value(sums[o][p]);
+      }
+    }
 #pragma GCC unroll 8
     for (int o = 0; o < outputs; ++o) {
 #pragma GCC unroll 3
-      for (int p = 0; p < pixels; ++p) {
-        *reinterpret_cast<Vector*>(block.y + o * block.y_channel + p * block.y_pixel) = sums[o][p];
-      }
+      for (int p = 0; p < pixels; ++p) y(o, p) = sums[o][p];
     }
   }
 };

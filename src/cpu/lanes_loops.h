@@ -5,6 +5,7 @@
 #include "cpu/lanes.h"
 #include "cpu/layouts.h"
 #include "plan/element.h"
+#include "plan/relu_rule.h"
 
 #include <array>
 #include <cstddef>
@@ -23,6 +24,7 @@ struct LanesElement<float> {
   static constexpr std::int64_t pictures = lanes;  // of a vector
   static constexpr std::int64_t pixels = 3;        // neighbours computed together, at most
   static constexpr std::int64_t inputs = 1;        // whose weights for an output lie together
+  static constexpr bool sums_go_on = true;         // from what is stored
   using Packed = float;
 
   static Packed packed(const std::array<float, inputs>& weights) { return weights[0]; }
@@ -34,6 +36,7 @@ struct LanesElement<Bf16> {
   static constexpr std::int64_t pictures = bf16_lanes;
   static constexpr std::int64_t pixels = 1;
   static constexpr std::int64_t inputs = 2;
+  static constexpr bool sums_go_on = false;
   using Packed = std::uint32_t;  // the first input's weight in the lower half
 
   static Packed packed(const std::array<float, inputs>& weights) {
@@ -47,7 +50,8 @@ struct LanesTap {
   std::int64_t kernel = 0;
 };
 
-// Neighbouring pixels of a block of outputs: y[o] = bias[o] + Σ w[o, i, k]·x[i at k] over channels and taps.
+// Neighbouring pixels of a block of outputs: y[o] = activation(bias[o] + Σ w[o, i, k]·x[i at k]) over channels
+// and taps.
 template <class Element>
 struct LanesBlock {
   const Element* x = nullptr;
@@ -56,7 +60,9 @@ struct LanesBlock {
   const typename LanesElement<Element>::Packed* weights = nullptr;
   std::int64_t kernel_taps = 0;  // weights of an input channel, or of inputs together, for each output
   std::span<const LanesTap> taps;
-  const float* bias = nullptr;  // null: none
+  const float* bias = nullptr;           // null: none
+  bool continues = false;                // f32 only: instead of the bias, sums go on from what y holds
+  const ReluRule* activation = nullptr;  // f32 only; null: none
   Element* y = nullptr;
   std::int64_t y_channel = 0;
   std::int64_t outputs = 0;  // 8, 4, 2 or 1

@@ -70,7 +70,7 @@ class LanesUnitKernel final : public LoopKernel {
 
   void forward(const StepContext& /*context*/) override {
     if (norm_) return forward_with_norm();
-    forward_.for_sets(context_, [this](std::int64_t first, std::int64_t count) {
+    forward_.for_sets(context_, [this](std::int64_t first, std::int64_t count, std::int64_t /*slot*/) {
       convolve(first, first + count, [this](std::int64_t n, std::int64_t blocks) {
         const std::int64_t at = n * forward_.y_picture();
         activate_lanes(inner() + at, output<Element>() + at, blocks * forward_.y_picture(), *rule_);
