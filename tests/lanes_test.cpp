@@ -200,7 +200,7 @@ BOOST_AUTO_TEST_CASE(more_channels_than_the_first_cache_holds_are_summed_a_few_a
   constexpr std::int64_t in = 37;  // parts of different sizes, whichever pass
   constexpr std::int64_t out = 43;
   Conv op{.out = out, .kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}};
-  for (const std::int64_t size : {2, 4, 9}) {
+  for (const std::int64_t size : {2, 4, 9, 15}) {
     const std::int64_t smaller = (size + 1) / 2;
     const LanesProblem problem(op, {pictures, in, size, size}, {pictures, out, smaller, smaller}, lanes);
     const std::vector<float> weights = some_values(problem.weights());

@@ -39,7 +39,7 @@ BOOST_AUTO_TEST_SUITE(stopwatch)
 
 BOOST_AUTO_TEST_CASE(alone_a_few_runs_are_enough) {
   Machine machine([](double) { return 1.0; });
-  const Stopwatch stopwatch(machine.surroundings());
+  Stopwatch stopwatch(machine.surroundings());
   int runs = 0;
   const double seconds = stopwatch.shortest([&] {
     ++runs;
@@ -51,21 +51,53 @@ BOOST_AUTO_TEST_CASE(alone_a_few_runs_are_enough) {
 
 BOOST_AUTO_TEST_CASE(a_neighbour_of_a_fifth_of_a_second_is_outwaited) {
   Machine machine([](double now) { return now < 0.2 ? 2.0 : 1.0; });
-  const Stopwatch stopwatch(machine.surroundings());
+  Stopwatch stopwatch(machine.surroundings());
   BOOST_TEST(stopwatch.shortest([&] { machine.work(work); }) == work, close_to);
 }
 
-BOOST_AUTO_TEST_CASE(a_neighbour_who_never_leaves_delays_by_less_than_a_second) {
+BOOST_AUTO_TEST_CASE(patience_is_saved_up_for_a_neighbour_who_stays_longer) {
+  Machine machine([](double now) { return now > 1 && now < 1.9 ? 2.0 : 1.0; });
+  Stopwatch stopwatch(machine.surroundings());
+  while (machine.now() < 1) static_cast<void>(stopwatch.shortest([&] { machine.work(work); }));
+  BOOST_TEST(stopwatch.shortest([&] { machine.work(work); }) == work, close_to);
+}
+
+BOOST_AUTO_TEST_CASE(a_neighbour_who_never_leaves_delays_by_a_quarter_of_a_second_and_three_runs) {
   Machine machine([](double) { return 2.0; });
-  const Stopwatch stopwatch(machine.surroundings());
-  BOOST_TEST(stopwatch.shortest([&] { machine.work(work); }) == 2 * work, close_to);
-  BOOST_TEST(machine.now() < 1);
+  Stopwatch stopwatch(machine.surroundings());
+  constexpr double a_run = 2 * work;
+  BOOST_TEST(stopwatch.shortest([&] { machine.work(work); }) == a_run, close_to);
+  BOOST_TEST(machine.now() < 0.25 + 4 * a_run + 0.01);
+}
+
+BOOST_AUTO_TEST_CASE(no_more_than_a_second_of_patience_is_saved_up) {
+  Machine machine([](double now) { return now > 20 ? 2.0 : 1.0; });
+  Stopwatch stopwatch(machine.surroundings());
+  while (machine.now() < 20) static_cast<void>(stopwatch.shortest([&] { machine.work(work); }));
+  const double begin = machine.now();
+  static_cast<void>(stopwatch.shortest([&] { machine.work(work); }));
+  BOOST_TEST(machine.now() - begin < 1 + 4 * 2 * work + 0.01);
+}
+
+BOOST_AUTO_TEST_CASE(runs_that_never_agree_end_after_a_tenth_of_a_second) {
+  double now = 0;
+  double seconds = 0.01;
+  Stopwatch stopwatch({[&] { return now; },
+                       [&] {
+                         now += 1e-4;
+                         return true;
+                       }});
+  static_cast<void>(stopwatch.shortest([&] {
+    now += seconds;
+    seconds *= 0.9;
+  }));
+  BOOST_TEST(now < 0.13);
 }
 
 BOOST_AUTO_TEST_CASE(short_work_is_not_waited_for_long) {
   constexpr double short_work = 1e-4;
   Machine machine([](double now) { return now < 0.1 ? 2.0 : 1.0; });
-  const Stopwatch stopwatch(machine.surroundings());
+  Stopwatch stopwatch(machine.surroundings());
   BOOST_TEST(stopwatch.shortest([&] { machine.work(short_work); }) > short_work);
   BOOST_TEST(machine.now() < 0.1);
 }
@@ -76,12 +108,12 @@ BOOST_AUTO_TEST_CASE(runs_that_ended_in_company_do_not_agree_with_each_other) {
   double now = 0;
   int runs = 0;
   bool alone = false;
-  const Stopwatch stopwatch({[&] { return now; },
-                             [&] {
-                               now += 1e-4;
-                               alone = !alone;
-                               return alone || runs > in_company;
-                             }});
+  Stopwatch stopwatch({[&] { return now; },
+                       [&] {
+                         now += 1e-4;
+                         alone = !alone;
+                         return alone || runs > in_company;
+                       }});
   const double seconds = stopwatch.shortest([&] {
     ++runs;
     now += runs > in_company ? work : 2 * work;

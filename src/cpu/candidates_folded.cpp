@@ -72,7 +72,7 @@ void add_pixels(const KernelRequest& request, const CandidateTools& tools, Candi
   }
 }
 
-// Sixteen pictures to a vector, a block of them to a thread.
+// Sixteen pictures to a vector, some blocks of them at a time to a thread.
 void add_lanes(const KernelRequest& request, const CandidateTools& tools, Candidates& found) {
   const ConvProblem problem = conv_problem(request);
   if (problem.op.groups != 1 || !layout_fits(problem.source, n16chw)) return;

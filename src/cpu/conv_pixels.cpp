@@ -92,7 +92,7 @@ template <class Register, int blocks, int pixels, class Tap>
     const auto add = [&](const float* from, int part) __attribute__((always_inline)) {
       Register weight[std::size_t{registers}];
 #pragma GCC unroll 4
-      for (int r = 0; r < registers; ++r) weight[r] = *reinterpret_cast<const Register*>(weights + r * width);
+      for (int r = 0; r < registers; ++r) weight[r] = load_register<Register>(weights + r * width);
       weights += block.weights_row;
 #pragma GCC unroll 8
       for (int p = 0; p < pixels; ++p) {
@@ -120,7 +120,7 @@ template <class Register, int blocks, int pixels, class Tap>
 #pragma GCC unroll 4
   for (int r = 0; r < registers; ++r) {
     const std::int64_t channel = r * width;
-    const Register shift = *reinterpret_cast<const Register*>(block.shifts + channel);
+    const auto shift = load_register<Register>(block.shifts + channel);
 #pragma GCC unroll 8
     for (int p = 0; p < pixels; ++p) {
       Register sum = shift;

@@ -106,7 +106,8 @@ class FoldedLanes final : public FoldedKernel {
         shifts_(static_cast<std::size_t>(outputs_) * sizeof(float)) {
     if (!transposes_) return;
     needs_.scratch_bytes =
-        static_cast<std::size_t>(context.threads * conv_.together() * conv_.x_picture()) * sizeof(float);
+        static_cast<std::size_t>(std::max(context.threads, 1) * conv_.together() * conv_.x_picture()) *
+        sizeof(float);
   }
 
   void refresh() override {

@@ -29,10 +29,8 @@ struct LaneStep<float, Register> {
   static constexpr std::int64_t width = register_width<Register>;
   Register of[1];
 
-  [[gnu::always_inline]] static LaneStep load(const float* from) {
-    return {{*reinterpret_cast<const Register*>(from)}};
-  }
-  [[gnu::always_inline]] void store(float* to) const { *reinterpret_cast<Register*>(to) = of[0]; }
+  [[gnu::always_inline]] static LaneStep load(const float* from) { return {{load_register<Register>(from)}}; }
+  [[gnu::always_inline]] void store(float* to) const { store_register(to, of[0]); }
 };
 
 template <class Register>

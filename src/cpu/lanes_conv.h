@@ -52,18 +52,19 @@ class LanesGather {
   void run(const CpuContext& context, const Element* x, const Packed* packed, const float* bias,
            Element* y) const;
   // `pictures` blocks from x and y on, those of x `x_step` elements apart, by the thread that calls.
-  // `activation`: in f32, what follows; may be null.
+  // `activation`: what follows, in f32 alone; may be null.
   void run(const Element* x, std::int64_t x_step, const Packed* packed, const float* bias, Element* y,
            std::int64_t pictures, const ReluRule* activation = nullptr) const;
   // How many blocks run() had best be given at once, while they are in cache.
   [[nodiscard]] std::int64_t together() const { return together_; }
-  // Calls f(first block, blocks, slot) for all blocks, at most as many at once, on the context's threads:
-  // `slot`, below their number, is for memory of its own.
+  // Calls f(first block, blocks, slot) for sets of at most together() blocks, as many sets for each of the
+  // context's threads where there are blocks enough; `slot`, below the number of threads, is for memory of its
+  // own.
   template <class Function>
   void for_sets(const CpuContext& context, Function&& f) const {
     const std::int64_t threads = std::max(context.threads, 1);
-    const std::int64_t fewest = (blocks_ - 1) / together_ + 1;
-    const std::int64_t sets = std::min((fewest + threads - 1) / threads * threads, blocks_);
+    const std::int64_t fewest_sets = (blocks_ - 1) / together_ + 1;
+    const std::int64_t sets = std::min((fewest_sets + threads - 1) / threads * threads, blocks_);
     parallel_parts(context.threads, sets, PartOrder::first_to_last,
                    [&, this](std::int64_t set, std::int64_t slot) {
                      const std::int64_t n = blocks_ * set / sets;
@@ -85,7 +86,7 @@ class LanesGather {
     std::vector<LanesTap> taps;
   };
   LanesGather(const LanesProblem& problem, const Loops& loops, bool transposed);
-  [[nodiscard]] std::int64_t channels_in_cache() const;
+  [[nodiscard]] std::int64_t channels_at_once() const;
   void run_tile(const Tile& tile, LanesBlock<Element>& block, std::int64_t x_step, std::int64_t pictures) const;
   [[nodiscard]] std::int64_t packed_an_output() const {
     constexpr std::int64_t together = LanesElement<Element>::inputs;

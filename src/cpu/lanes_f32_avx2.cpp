@@ -20,13 +20,6 @@ namespace {
 constexpr std::int64_t half_lanes = lanes / 2;
 constexpr int most_together = 4;  // outputs whose sums stay in registers
 
-[[nodiscard, gnu::always_inline]] inline Half read_half(const float* from) {
-  return *reinterpret_cast<const Half*>(from);
-}
-[[gnu::always_inline]] inline void write_half(float* to, const Half& values) {
-  *reinterpret_cast<Half*>(to) = values;
-}
-
 // Outputs [first, first + few) of a block, `halves` of the pictures' two from `half` on.
 template <int outputs, int few, int pixels, int halves>
 [[gnu::always_inline]] inline void gather_part(const LanesBlock<float>& block, int first, std::int64_t half) {
@@ -42,7 +35,7 @@ template <int outputs, int few, int pixels, int halves>
 #pragma GCC unroll 4
     for (int o = 0; o < few; ++o) {
 #pragma GCC unroll 3
-      for (int c = 0; c < columns; ++c) sums[o][c] = read_half(y(o, c));
+      for (int c = 0; c < columns; ++c) sums[o][c] = load_register<Half>(y(o, c));
     }
   } else {
 #pragma GCC unroll 4
@@ -61,7 +54,7 @@ template <int outputs, int few, int pixels, int halves>
       const float* const weight = weights + tap.kernel * outputs;
       Half read[std::size_t{columns}];
 #pragma GCC unroll 3
-      for (int c = 0; c < columns; ++c) read[c] = read_half(from + at(c, block.x_pixel));
+      for (int c = 0; c < columns; ++c) read[c] = load_register<Half>(from + at(c, block.x_pixel));
 #pragma GCC unroll 4
       for (int o = 0; o < few; ++o) {
 #pragma GCC unroll 3
@@ -82,7 +75,7 @@ template <int outputs, int few, int pixels, int halves>
 #pragma GCC unroll 4
   for (int o = 0; o < few; ++o) {
 #pragma GCC unroll 3
-    for (int c = 0; c < columns; ++c) write_half(y(o, c), sums[o][c]);
+    for (int c = 0; c < columns; ++c) store_register(y(o, c), sums[o][c]);
   }
 }
 
@@ -138,19 +131,17 @@ struct AddHalves {
     }
   }
 
-  // Volatile: else GCC reads numbers again from memory in each multiplication.
   template <std::size_t outputs, std::size_t inputs>
   [[gnu::always_inline]] static void add(Half (&sums)[outputs][inputs], const LanesBox<float>& box,
                                          const float* x, const float* dy) {
     Half read[inputs];
 #pragma GCC unroll 3
     for (std::size_t i = 0; i < inputs; ++i) {
-      read[i] = *reinterpret_cast<const volatile Half*>(x + static_cast<std::int64_t>(i) * box.x_channel);
+      read[i] = load_register_once<Half>(x + static_cast<std::int64_t>(i) * box.x_channel);
     }
 #pragma GCC unroll 4
     for (std::size_t o = 0; o < outputs; ++o) {
-      const Half slope =
-          *reinterpret_cast<const volatile Half*>(dy + static_cast<std::int64_t>(o) * box.dy_channel);
+      const Half slope = load_register_once<Half>(dy + static_cast<std::int64_t>(o) * box.dy_channel);
 #pragma GCC unroll 3
       for (std::size_t i = 0; i < inputs; ++i) sums[o][i] += slope * read[i];
     }
@@ -168,8 +159,8 @@ DESCENT_CLONES void add_products(const LanesBox<float>& box) {
 DESCENT_CLONES float sum_of(const float* values, std::int64_t count) {
   Half low{}, high{};
   for (std::int64_t i = 0; i < count; i += lanes) {
-    low += read_half(values + i);
-    high += read_half(values + i + half_lanes);
+    low += load_register<Half>(values + i);
+    high += load_register<Half>(values + i + half_lanes);
   }
   return sum_lanes(low + high);
 }
@@ -177,7 +168,8 @@ DESCENT_CLONES float sum_of(const float* values, std::int64_t count) {
 }  // namespace
 
 LanesLoops<float> f32_avx2_loops() {
-  return {gather, add_products, sum_of, most_together};
+  constexpr std::int64_t most_read = std::int64_t{24} * 1024;  // the smallest first cache has 32 KiB
+  return {gather, add_products, sum_of, most_together, most_read};
 }
 
 }  // namespace descent

@@ -21,15 +21,13 @@ struct Gather {
 
   template <int outputs, int pixels>
   [[gnu::always_inline]] static void run(const LanesBlock<float>& block) {
-    const auto y = [&](int o, int p) -> Vector& {
-      return *reinterpret_cast<Vector*>(block.y + o * block.y_channel + p * block.y_pixel);
-    };
+    const auto y = [&](int o, int p) { return block.y + o * block.y_channel + p * block.y_pixel; };
     Vector sums[std::size_t{outputs}][std::size_t{pixels}];
 #pragma GCC unroll 8
     for (int o = 0; o < outputs; ++o) {
       const float start = block.bias == nullptr ? 0.0F : block.bias[o];
 #pragma GCC unroll 3
-      for (int p = 0; p < pixels; ++p) sums[o][p] = block.continues ? y(o, p) : Vector{} + start;
+      for (int p = 0; p < pixels; ++p) sums[o][p] = Vector{} + start;
     }
     const float* x = block.x;
     const float* weights = block.weights;
@@ -39,7 +37,7 @@ struct Gather {
         const float* const weight = weights + tap.kernel * outputs;
         Vector read[std::size_t{pixels}];
 #pragma GCC unroll 3
-        for (int p = 0; p < pixels; ++p) read[p] = *reinterpret_cast<const Vector*>(from + p * block.x_pixel);
+        for (int p = 0; p < pixels; ++p) read[p] = load_register<Vector>(from + p * block.x_pixel);
 #pragma GCC unroll 8
         for (int o = 0; o < outputs; ++o) {
 #pragma GCC unroll 3
@@ -60,7 +58,7 @@ struct Gather {
 #pragma GCC unroll 8
     for (int o = 0; o < outputs; ++o) {
 #pragma GCC unroll 3
-      for (int p = 0; p < pixels; ++p) y(o, p) = sums[o][p];
+      for (int p = 0; p < pixels; ++p) store_register(y(o, p), sums[o][p]);
     }
   }
 };
@@ -71,11 +69,10 @@ struct Pair {
                                          const float* x, const float* dy) {
     Vector read[std::size_t{inputs}];
 #pragma GCC unroll 3
-    for (int i = 0; i < inputs; ++i) read[i] = *reinterpret_cast<const Vector*>(x + i * box.x_channel);
+    for (int i = 0; i < inputs; ++i) read[i] = load_register<Vector>(x + i * box.x_channel);
 #pragma GCC unroll 8
     for (int o = 0; o < outputs; ++o) {
-      // Volatile: else GCC reads it again from memory in each multiplication.
-      const Vector slope = *reinterpret_cast<const volatile Vector*>(dy + o * box.dy_channel);
+      const auto slope = load_register_once<Vector>(dy + o * box.dy_channel);
 #pragma GCC unroll 3
       for (int i = 0; i < inputs; ++i) sums.of[o][i] += slope * read[i];
     }
@@ -92,7 +89,7 @@ DESCENT_CLONES void add_products(const LanesBox<float>& box) {
 
 DESCENT_CLONES float sum_of(const float* values, std::int64_t count) {
   Vector sum{};
-  for (std::int64_t i = 0; i < count; i += lanes) sum += *reinterpret_cast<const Vector*>(values + i);
+  for (std::int64_t i = 0; i < count; i += lanes) sum += load_register<Vector>(values + i);
   return sum_lanes(sum);
 }
 

@@ -1,11 +1,14 @@
 // Forward and input gradient of a convolution, as many pictures to a vector as it holds.
-// Idea: a block of output channels × pixels stays in registers over all input channels and taps. Taps in the
+// Idea: a block of output channels × pixels stays in registers over taps and input channels. Taps in the
 // padding are not computed: pixels are cut beforehand into runs that have the same taps. On maps so small that
-// most runs are of one pixel, the same pixel of several blocks of pictures takes their place. Channels are
-// summed a few at a time where all of what a tile reads would not stay in the first cache for the next block of
-// outputs. Bound: arithmetic, that of the innermost loops (lanes_f32_*.cpp, lanes_bf16_dot.cpp). Measured, a
-// thread of a Zen 3 of 104 GFLOP/s, padded taps not counted, the forward pass of convnet's blocks from 8, 16
-// and 32 channels, all in cache: 92, 86 and 88; 92, 80 and 64 with all channels at once.
+// most runs are of one pixel, the same pixel of several blocks of pictures takes their place. Where registers
+// are short, so that a block is computed in parts that read the same x, and where that is more than the first
+// cache holds, sums are carried on over a few channels at a time: the other parts, the tile below and, on small
+// maps, the next block of outputs then find x there.
+//
+// Bound: arithmetic, that of the innermost loops (lanes_f32_*.cpp, lanes_bf16_dot.cpp). Measured, a thread of a
+// Zen 3 (AVX2) of 104 GFLOP/s, padded taps not counted, the forward pass of convnet's blocks from 8, 16 and 32
+// channels, all in cache: 92, 86 and 88 GFLOP/s; with all channels at once 92, 80 and 64.
 #include "cpu/lanes_conv.h"
 
 #include <algorithm>
@@ -58,29 +61,21 @@ LanesGather<Element>::LanesGather(const LanesProblem& problem, const Loops& loop
   // Several pictures at once want more cache: where runs are long enough, that costs more than it gives.
   const std::int64_t pixels = size_of_y(problem.rows) * y_width;
   if (pixels < 2 * std::ssize(tiles_)) together_ = LanesElement<Element>::pixels;
-  channels_ = channels_in_cache();
+  channels_ = channels_at_once();
 }
 
-// As many as leave what a tile reads in the first cache, where all outputs read it again. In bf16 all: what y
-// holds is rounded, and no sum can go on from there.
+// As many channels as make a tile read no more than the loops like, each tap of each pixel counted, though
+// neighbours share some.
 template <class Element>
-std::int64_t LanesGather<Element>::channels_in_cache() const {
-  constexpr std::size_t most =
-      std::size_t{24} * 1024;  // bytes, of the smallest first cache in use, which has 32 KiB
-  constexpr std::int64_t fewest = 4;
-  if constexpr (LanesElement<Element>::sums_go_on) {
-    std::size_t taps = 0;  // of a channel, pixels and pictures together counted
-    for (const Tile& tile : tiles_) {
-      taps = std::max(taps, tile.taps.size() * static_cast<std::size_t>(std::max(tile.pixels, together_)));
-    }
-    std::int64_t channels = inputs_;
-    while (channels > fewest && static_cast<std::size_t>(channels) * taps * width * sizeof(Element) > most) {
-      channels = (channels + 1) / 2;
-    }
-    return channels;
-  } else {
-    return inputs_;
-  }
+std::int64_t LanesGather<Element>::channels_at_once() const {
+  constexpr std::int64_t fewest = 4;  // fewer would carry sums in and out of registers more than add to them
+  std::int64_t taps = 0;              // of a channel
+  for (const Tile& tile : tiles_)
+    taps = std::max(taps, std::ssize(tile.taps) * std::max(tile.pixels, together_));
+  const std::int64_t bytes = taps * width * static_cast<std::int64_t>(sizeof(Element));
+  std::int64_t channels = inputs_;
+  while (channels > fewest && channels * bytes > loops_.most_read) channels = (channels + 1) / 2;
+  return channels;
 }
 
 template <class Element>
@@ -143,7 +138,8 @@ void LanesGather<Element>::run(const Element* x, std::int64_t x_step, const Pack
       for (std::int64_t output = 0; output < outputs_; output += block.outputs) {
         block.outputs = channel_block(output, outputs_);
         block.y = y + n * y_picture() + output * y_channel_;
-        block.weights = packed + output * packed_an_output() + channel * taps_ * block.outputs;
+        block.weights = packed + output * packed_an_output() +
+                        channel / LanesElement<Element>::inputs * taps_ * block.outputs;
         block.bias = bias == nullptr ? nullptr : bias + output;
         for (const Tile& tile : tiles_) run_tile(tile, block, x_step, std::min(together_, pictures - n));
       }

@@ -10,6 +10,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <type_traits>
 
@@ -24,7 +25,6 @@ struct LanesElement<float> {
   static constexpr std::int64_t pictures = lanes;  // of a vector
   static constexpr std::int64_t pixels = 3;        // neighbours computed together, at most
   static constexpr std::int64_t inputs = 1;        // whose weights for an output lie together
-  static constexpr bool sums_go_on = true;         // from what is stored
   using Packed = float;
 
   static Packed packed(const std::array<float, inputs>& weights) { return weights[0]; }
@@ -36,7 +36,6 @@ struct LanesElement<Bf16> {
   static constexpr std::int64_t pictures = bf16_lanes;
   static constexpr std::int64_t pixels = 1;
   static constexpr std::int64_t inputs = 2;
-  static constexpr bool sums_go_on = false;
   using Packed = std::uint32_t;  // the first input's weight in the lower half
 
   static Packed packed(const std::array<float, inputs>& weights) {
@@ -60,9 +59,9 @@ struct LanesBlock {
   const typename LanesElement<Element>::Packed* weights = nullptr;
   std::int64_t kernel_taps = 0;  // weights of an input channel, or of inputs together, for each output
   std::span<const LanesTap> taps;
-  const float* bias = nullptr;           // null: none
-  bool continues = false;                // f32 only: instead of the bias, sums go on from what y holds
-  const ReluRule* activation = nullptr;  // f32 only; null: none
+  const float* bias = nullptr;  // null: none
+  bool continues = false;  // instead of the bias, sums go on from what y holds: only for loops with most_read
+  const ReluRule* activation = nullptr;  // null: none; f32 alone
   Element* y = nullptr;
   std::int64_t y_channel = 0;
   std::int64_t outputs = 0;  // 8, 4, 2 or 1
@@ -99,6 +98,8 @@ struct LanesLoops {
   void (*add_products)(const LanesBox<Element>& box) = nullptr;
   float (*sum)(const Element* values, std::int64_t count) = nullptr;  // of whole vectors
   std::int64_t most_outputs = 8;                                      // of a box given to add_products
+  // Bytes of x for a block: of more, fewer channels are summed at a time. In bf16 never, y is rounded.
+  std::int64_t most_read = std::numeric_limits<std::int64_t>::max();
 };
 
 [[nodiscard]] LanesLoops<float> f32_avx512_loops();

@@ -29,6 +29,21 @@ struct Others<Half> {
 template <class Register>
 inline constexpr std::int64_t register_width = sizeof(Register) / sizeof(float);
 
+// A register's numbers from an address that is a multiple of its size, and to one.
+template <class Register>
+[[nodiscard, gnu::always_inline]] inline Register load_register(const float* from) {
+  return *reinterpret_cast<const Register*>(from);
+}
+template <class Register>
+[[gnu::always_inline]] inline void store_register(float* to, const Register& numbers) {
+  *reinterpret_cast<Register*>(to) = numbers;
+}
+// Through volatile: else GCC reads numbers that are used several times from memory each time.
+template <class Register>
+[[nodiscard, gnu::always_inline]] inline Register load_register_once(const float* from) {
+  return *reinterpret_cast<const volatile Register*>(from);
+}
+
 // This processor has them, with all of x86-64-v4, and this build uses them.
 [[nodiscard]] inline bool has_avx512_registers() {
   return may_use_avx512 && __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&

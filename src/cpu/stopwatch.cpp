@@ -1,10 +1,10 @@
 #include "cpu/stopwatch.h"
 
 #include "cpu/pace.h"
+#include "cpu/seconds.h"
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -13,10 +13,8 @@
 namespace descent {
 
 Surroundings this_machine(int threads) {
-  const auto now = [] {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-  };
-  return {now, [pace = std::make_shared<Pace>(threads)] { return pace->undisturbed(); }};
+  const auto pace = std::make_shared<Pace>(pace_of_this_machine(threads));
+  return {seconds_now, [pace] { return pace->undisturbed(); }};
 }
 
 double Stopwatch::time(const std::function<void()>& run) const {
@@ -26,42 +24,47 @@ double Stopwatch::time(const std::function<void()>& run) const {
 }
 
 // Until nobody disturbs, or patience ends.
-bool Stopwatch::wait(double& patience) const {
+bool Stopwatch::wait() {
   const double begin = around_.now();
   bool undisturbed = false;
-  while (!undisturbed && around_.now() - begin < patience) undisturbed = around_.undisturbed();
-  patience -= around_.now() - begin;
+  while (!undisturbed && around_.now() - begin < patience_) undisturbed = around_.undisturbed();
+  patience_ -= around_.now() - begin;
   return undisturbed;
 }
 
-double Stopwatch::shortest(const std::function<void()>& run) const {
-  constexpr double budget = 0.1;         // seconds
-  constexpr double most_patience = 0.5;  // for waiting and for disturbed runs
-  constexpr double worth_waiting = 20;   // runs: what takes little time decides little
+double Stopwatch::shortest(const std::function<void()>& run) {
+  constexpr double budget = 0.1;  // seconds
+  // For waiting and for disturbed runs, in runs and in seconds: what takes little time decides little.
+  constexpr double patience_in_runs = 100;
+  constexpr double most_patience = 0.25;
+  constexpr double most_saved_up = 1;
   constexpr double alike = 1.05;
   constexpr std::size_t agreeing = 3;
   double shortest = time(run);
-  double patience = std::min(worth_waiting * shortest, most_patience);
+  patience_ =
+      std::min(std::max(patience_, 0.0) + std::min(patience_in_runs * shortest, most_patience), most_saved_up);
   std::array<double, agreeing> undisturbed{};  // the shortest, in order
   undisturbed.fill(std::numeric_limits<double>::infinity());
   double spent = 0;
   const auto goes_on = [&](std::size_t runs) {
     if (spent > budget) return false;
-    if (patience <= 0) return runs < agreeing;
+    if (patience_ <= 0) return runs < agreeing;
     const bool agreed = std::isfinite(undisturbed.back()) && undisturbed.back() <= alike * undisturbed.front();
     return runs < 2 * agreeing || !agreed;
   };
   bool quiet = around_.undisturbed();
   for (std::size_t runs = 0; goes_on(runs); ++runs) {
-    if (!quiet) quiet = wait(patience);
+    if (!quiet) quiet = wait();
+    const double begin = around_.now();
     const double seconds = time(run);
     shortest = std::min(shortest, seconds);
     const bool was_quiet = std::exchange(quiet, around_.undisturbed());
+    const double with_the_look = around_.now() - begin;  // which takes longer than a short run
     if (!was_quiet || !quiet) {
-      patience -= seconds;
+      patience_ -= with_the_look;
       continue;
     }
-    spent += seconds;
+    spent += with_the_look;
     undisturbed.back() = std::min(undisturbed.back(), seconds);
     std::sort(undisturbed.begin(), undisturbed.end());
   }

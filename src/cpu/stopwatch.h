@@ -18,17 +18,19 @@ class Stopwatch {
  public:
   explicit Stopwatch(Surroundings surroundings) : around_(std::move(surroundings)) {}
 
-  // Seconds of the shortest of some runs after one to warm up. Whatever else the machine does only adds to a
-  // time: runs go on until three that nobody disturbed agree, or a tenth of a second is spent on such. Waiting
-  // for others to be done, and what was run in their company, may take half a second more, or as long as twenty
-  // runs if that is less.
-  [[nodiscard]] double shortest(const std::function<void()>& run) const;
+  // Seconds of the shortest of some runs; the first warms up, and counts too. Whatever else the machine does
+  // only adds to a time: six more runs at least, until the shortest three that nobody disturbed agree, or a
+  // tenth of a second is spent on such. Waiting for others to be done, and runs in their company, may take a
+  // hundred times the first run, a quarter of a second at most, and what earlier calls have left of theirs, a
+  // second in all; after that three runs are enough.
+  [[nodiscard]] double shortest(const std::function<void()>& run);
 
  private:
   [[nodiscard]] double time(const std::function<void()>& run) const;
-  bool wait(double& patience) const;
+  bool wait();
 
   Surroundings around_;
+  double patience_ = 0;  // seconds
 };
 
 }  // namespace descent

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 namespace descent {
@@ -48,6 +49,16 @@ std::vector<ConvChoice> conv_candidates(const ConvProblem& problem) {
   return candidates;
 }
 
+// Memory for a kernel to be timed on, with small numbers in it. Pages that nobody ever wrote are all one page
+// of zeros: kernels would find everything in the first cache, or, where that tells lines apart by their
+// addresses in the program, nothing.
+AlignedBytes written(std::size_t bytes) {
+  constexpr int byte = 0x3c;  // four of them are 0.0115 in f32, two in bf16
+  AlignedBytes memory(bytes);
+  if (bytes > 0) std::memset(memory.data(), byte, bytes);
+  return memory;
+}
+
 // What the library describes and then cannot make is never chosen.
 double time_conv(const ConvTools& tools, const ConvProblem& problem, Direction direction,
                  const ConvChoice& choice, Stopwatch& stopwatch) {
@@ -56,13 +67,13 @@ double time_conv(const ConvTools& tools, const ConvProblem& problem, Direction d
   if (!made) return never;
   ConvPart& part = *made;
   const auto bytes = [](const Shape& shape, DType type) { return TensorDesc{type, shape}.bytes(); };
-  AlignedBytes source(bytes(problem.source, problem.type));
-  AlignedBytes destination(bytes(problem.destination, problem.type));
-  AlignedBytes weights(bytes(problem.weights(), DType::f32));
-  AlignedBytes bias(static_cast<std::size_t>(problem.op.out) * sizeof(float));
-  AlignedBytes residual(problem.adds ? bytes(problem.destination, problem.type) : 0);
-  AlignedBytes inner(part.inner_bytes());
-  AlignedBytes scratchpad(part.scratchpad_bytes());
+  const AlignedBytes source = written(bytes(problem.source, problem.type));
+  const AlignedBytes destination = written(bytes(problem.destination, problem.type));
+  const AlignedBytes weights = written(bytes(problem.weights(), DType::f32));
+  const AlignedBytes bias = written(static_cast<std::size_t>(problem.op.out) * sizeof(float));
+  const AlignedBytes residual = written(problem.adds ? bytes(problem.destination, problem.type) : 0);
+  const AlignedBytes inner = written(part.inner_bytes());
+  const AlignedBytes scratchpad = written(part.scratchpad_bytes());
   part.bind({source.data(), destination.data(), weights.data(), bias.data(), inner.data(), scratchpad.data(),
              residual.data()});
   part.derive();
@@ -82,9 +93,9 @@ double Tuner::reorder_seconds(const TensorDesc& from, Format to) {
       fmt::format("copy {} {} to {}", shape_name(from.shape), format_name(from.format()), format_name(to));
   return measurements_->seconds(key, [&] {
     const std::unique_ptr<Kernel> kernel = make_reorder(from, to, false, onednn_, context_);
-    AlignedBytes source(from.bytes());
-    AlignedBytes destination(from.in(to).bytes());
-    AlignedBytes scratch(kernel->needs().scratch_bytes);
+    const AlignedBytes source = written(from.bytes());
+    const AlignedBytes destination = written(from.in(to).bytes());
+    const AlignedBytes scratch = written(kernel->needs().scratch_bytes);
     Binding binding;
     binding.inputs = {source.data()};
     binding.input_gradients = {nullptr};
@@ -184,7 +195,7 @@ double Tuner::kernel_seconds(const std::string& key, const KernelRequest& reques
   return measurements_->seconds(key + " " + shape_name(request.inputs.front().shape), [&] {
     const std::unique_ptr<Kernel> kernel = make();
     std::vector<AlignedBytes> owners;
-    const auto allocate = [&](std::size_t bytes) { return owners.emplace_back(bytes).data(); };
+    const auto allocate = [&](std::size_t bytes) { return owners.emplace_back(written(bytes)).data(); };
     const bool training = request.plan.mode == Mode::train;
     Binding binding;
     for (const TensorDesc& input : request.inputs) binding.inputs.push_back(allocate(input.bytes()));

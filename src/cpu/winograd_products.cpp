@@ -41,7 +41,7 @@ template <class Register, int columns, int rows>
     for (std::int64_t input = 0; input < winograd_block; ++input, ++v, u += columns * width) {
       Register weight[std::size_t{columns}];
 #pragma GCC unroll 2
-      for (int c = 0; c < columns; ++c) weight[c] = *reinterpret_cast<const Register*>(u + c * width);
+      for (int c = 0; c < columns; ++c) weight[c] = load_register<Register>(u + c * width);
 #pragma GCC unroll 12
       for (int r = 0; r < rows; ++r) {
         const float read = v[r * winograd_block];
@@ -56,7 +56,7 @@ template <class Register, int columns, int rows>
     float* const m = product.m + channel / winograd_block * product.m_block + tile * winograd_block +
                      channel % winograd_block;
 #pragma GCC unroll 12
-    for (int r = 0; r < rows; ++r) *reinterpret_cast<Register*>(m + r * winograd_block) = sums[c][r];
+    for (int r = 0; r < rows; ++r) store_register(m + r * winograd_block, sums[c][r]);
   }
 }
 
@@ -97,7 +97,7 @@ template <class Register, int rows>
   for (std::int64_t tile = 0; tile < tiles; ++tile, v += winograd_block, z += winograd_block) {
     Register gradient[std::size_t{columns}];
 #pragma GCC unroll 2
-    for (int c = 0; c < columns; ++c) gradient[c] = *reinterpret_cast<const Register*>(z + c * width);
+    for (int c = 0; c < columns; ++c) gradient[c] = load_register<Register>(z + c * width);
 #pragma GCC unroll 16
     for (int r = 0; r < rows; ++r) {
       const float read = v[r];
@@ -108,8 +108,7 @@ template <class Register, int rows>
 #pragma GCC unroll 2
   for (int c = 0; c < columns; ++c) {
 #pragma GCC unroll 16
-    for (int r = 0; r < rows; ++r)
-      *reinterpret_cast<Register*>(to + r * winograd_block + c * width) = sums[c][r];
+    for (int r = 0; r < rows; ++r) store_register(to + r * winograd_block + c * width, sums[c][r]);
   }
 }
 
@@ -139,7 +138,7 @@ template <class Register>
   for (std::int64_t i = 0; i < numbers; i += width) {
     Register points[6][6];
     for (int point = 0; point < 36; ++point) {
-      points[point / 6][point % 6] = *reinterpret_cast<const Register*>(at_points + point * numbers + i);
+      points[point / 6][point % 6] = load_register<Register>(at_points + point * numbers + i);
     }
     Register gradient[3][3];
     in_two_dimensions(
@@ -169,13 +168,13 @@ template <class Register>
   for (std::int64_t i = 0; i < winograd_block; i += register_width<Register>) {
     Register weights[3][3];
     for (int tap = 0; tap < taps; ++tap) {
-      weights[tap / 3][tap % 3] = *reinterpret_cast<const Register*>(plain[tap] + i);
+      weights[tap / 3][tap % 3] = load_register<Register>(plain[tap] + i);
     }
     Register points[6][6];
     in_two_dimensions(
         weights, points,
         [](const std::array<Register, 3>& g) __attribute__((always_inline)) { return weights_at_points(g); });
-    for (int p = 0; p < 36; ++p) *reinterpret_cast<Register*>(to + p * point + i) = points[p / 6][p % 6];
+    for (int p = 0; p < 36; ++p) store_register(to + p * point + i, points[p / 6][p % 6]);
   }
 }
 

@@ -17,15 +17,6 @@ namespace {
 constexpr std::size_t tile_size = winograd_tile;
 constexpr std::size_t patch_size = winograd_patch;
 
-template <class Register>
-[[nodiscard, gnu::always_inline]] inline Register load(const float* from) {
-  return *reinterpret_cast<const Register*>(from);
-}
-template <class Register>
-[[gnu::always_inline]] inline void store(float* to, Register value) {
-  *reinterpret_cast<Register*>(to) = value;
-}
-
 }  // namespace
 
 TiledMaps::TiledMaps(const Shape& shape, Layout layout, Extent offset, const WinogradTiles& tiles)
@@ -57,7 +48,7 @@ template <class Register, std::size_t size>
       const float* pixel = line;
 #pragma GCC unroll 6
       for (std::size_t column = 0; column < size; ++column, pixel += block_channels_) {
-        patch[row][column] = load<Register>(pixel);
+        patch[row][column] = load_register<Register>(pixel);
       }
     }
     return;
@@ -71,7 +62,7 @@ template <class Register, std::size_t size>
     for (std::size_t k = 0; k < size; ++k) {
       const std::int64_t column = step(place.column, k);
       const bool exists = row_exists && column >= 0 && column < width_;
-      patch[i][k] = exists ? load<Register>(at(row, column)) : Register{};
+      patch[i][k] = exists ? load_register<Register>(at(row, column)) : Register{};
     }
   }
 }
@@ -93,7 +84,7 @@ template <class Register, std::size_t size, class Rule>
       for (std::size_t row = 0; row < patch_size; ++row) {
 #pragma GCC unroll 6
         for (std::size_t column = 0; column < patch_size; ++column) {
-          store(to, points[row][column]);
+          store_register(to, points[row][column]);
           to += slab.point;
         }
       }
@@ -118,7 +109,7 @@ template <class Register>
       for (std::size_t row = 0; row < patch_size; ++row) {
 #pragma GCC unroll 6
         for (std::size_t column = 0; column < patch_size; ++column) {
-          points[row][column] = load<Register>(from);
+          points[row][column] = load_register<Register>(from);
           from += slab.point;
         }
       }
@@ -126,14 +117,15 @@ template <class Register>
       in_two_dimensions(
           points, pixels,
           [](const std::array<Register, 6>& m) __attribute__((always_inline)) { return from_points(m); });
-      const Register shift = after.shifts == nullptr ? Register{} : load<Register>(after.shifts + channel);
+      const Register shift =
+          after.shifts == nullptr ? Register{} : load_register<Register>(after.shifts + channel);
       for (std::int64_t row = 0; row < rows; ++row) {
         std::int64_t to = first + channel_at(channel) + row * width_ * block_channels_;
         for (std::int64_t column = 0; column < columns; ++column, to += block_channels_) {
           Register value = pixels[row][column] + shift;
-          if (after.residual != nullptr) value += load<Register>(after.residual + to);
+          if (after.residual != nullptr) value += load_register<Register>(after.residual + to);
           if (after.activation != nullptr) value = after.activation->value(value);
-          store(maps + to, value);
+          store_register(maps + to, value);
         }
       }
     }
