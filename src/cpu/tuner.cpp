@@ -4,6 +4,7 @@
 #include "cpu/library_kernels.h"
 #include "descent/network.h"
 #include "plan/measured_names.h"
+#include "plan/trial_binding.h"
 
 #include <fmt/format.h>
 
@@ -195,36 +196,13 @@ double Tuner::kernel_seconds(const std::string& key, const KernelRequest& reques
   return measurements_->seconds(key + " " + shape_name(request.inputs.front().shape), [&] {
     const std::unique_ptr<Kernel> kernel = make();
     std::vector<AlignedBytes> owners;
-    const auto allocate = [&](std::size_t bytes) { return owners.emplace_back(written(bytes)).data(); };
-    const bool training = request.plan.mode == Mode::train;
-    Binding binding;
-    for (const TensorDesc& input : request.inputs) binding.inputs.push_back(allocate(input.bytes()));
-    binding.output = allocate(request.output.bytes());
-    if (training) {
-      for (std::size_t i = 0; i < request.inputs.size(); ++i) {
-        binding.input_gradients.push_back(request.input_gradients[i] ? allocate(request.inputs[i].bytes())
-                                                                     : nullptr);
-      }
-      binding.output_gradient = allocate(request.output.bytes());
-    } else {
-      binding.input_gradients.assign(request.inputs.size(), nullptr);
-    }
-    binding.saved = allocate(kernel->needs().saved_bytes);
-    binding.scratch = allocate(kernel->needs().scratch_bytes);
-    for (const Layer* layer : request.unit.layers) {
-      for (const ParameterSpec& spec : parameters_of(layer->op, layer->input)) {
-        const std::size_t bytes = static_cast<std::size_t>(spec.shape.elements()) * sizeof(float);
-        if (spec.kind == ParameterSpec::Kind::statistic) binding.statistics.push_back(allocate(bytes));
-        if (spec.kind != ParameterSpec::Kind::trained) continue;
-        binding.parameters.push_back(allocate(bytes));
-        if (training) binding.parameter_gradients.push_back(allocate(bytes));
-      }
-    }
-    kernel->bind(binding);
+    kernel->bind(trial_binding(request, kernel->needs(),
+                               [&](std::size_t bytes) { return owners.emplace_back(written(bytes)).data(); }));
     kernel->refresh();
+    const bool trains = request.plan.mode == Mode::train;
     const auto run = [&] {
       kernel->forward({});
-      if (training) kernel->backward({});
+      if (trains) kernel->backward({});
     };
     return stopwatch_.shortest(run);
   });

@@ -4,6 +4,7 @@
 #include "cuda/recording.h"
 #include "descent/error.h"
 #include "plan/element.h"
+#include "plan/trial_binding.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -49,31 +50,6 @@ double seconds_on_stream(cudaStream_t stream, const std::function<void()>& enque
   float milliseconds = 0;
   check(cudaEventElapsedTime(&milliseconds, begin.get(), end.get()), "cudaEventElapsedTime");
   return static_cast<double>(milliseconds) * 1e-3;
-}
-
-// As the plan will bind it, but with memory that nobody shares.
-Binding trial_binding(TrialMemory& memory, const KernelRequest& request, const KernelNeeds& needs) {
-  const bool trains = request.plan.mode == Mode::train;
-  Binding binding;
-  for (const TensorDesc& input : request.inputs) binding.inputs.push_back(memory.take(input.bytes()));
-  binding.output = memory.take(request.output.bytes());
-  for (std::size_t i = 0; i < request.inputs.size(); ++i) {
-    const bool wanted = trains && request.input_gradients[i];
-    binding.input_gradients.push_back(wanted ? memory.take(request.inputs[i].bytes()) : nullptr);
-  }
-  if (trains) binding.output_gradient = memory.take(request.output.bytes());
-  binding.saved = memory.take(needs.saved_bytes);
-  binding.scratch = memory.take(needs.scratch_bytes);
-  for (const Layer* layer : request.unit.layers) {
-    for (const ParameterSpec& spec : parameters_of(layer->op, layer->input)) {
-      const std::size_t bytes = static_cast<std::size_t>(spec.shape.elements()) * sizeof(float);
-      if (spec.kind == ParameterSpec::Kind::statistic) binding.statistics.push_back(memory.take(bytes));
-      if (spec.kind != ParameterSpec::Kind::trained) continue;
-      binding.parameters.push_back(memory.take(bytes));
-      if (trains) binding.parameter_gradients.push_back(memory.take(bytes));
-    }
-  }
-  return binding;
 }
 
 }  // namespace
@@ -150,7 +126,8 @@ double CudaTuner::kernel_seconds(const std::string& key, const KernelRequest& re
   return seconds(key, [&]() -> std::function<void()> {
     Kernel* const kernel = make();
     if (kernel == nullptr) return {};
-    kernel->bind(trial_binding(memory, request, kernel->needs()));
+    kernel->bind(
+        trial_binding(request, kernel->needs(), [&](std::size_t bytes) { return memory.take(bytes); }));
     kernel->refresh();
     return [kernel, trains = request.plan.mode == Mode::train] {
       kernel->forward({});
