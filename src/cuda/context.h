@@ -15,9 +15,12 @@ struct StepMoment {
   std::uint32_t epoch;
 };
 
+class SideStream;
+
 struct CudaContext {
   int ordinal = 0;
-  cudaStream_t stream = nullptr;  // all that the device does, in order
+  cudaStream_t stream = nullptr;  // all that the device does, in order, but for what goes beside it
+  SideStream* side = nullptr;     // null: nothing does
   int multiprocessors = 1;
   int compute = 0;                        // 90: compute capability 9.0
   std::size_t shared_bytes = 48U << 10U;  // that a block may ask for, at most

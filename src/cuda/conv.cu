@@ -3,13 +3,15 @@
 //
 // Idea: few passes over memory. Forward, the statistics are summed up where the convolution's sums are still in
 // registers; one pass then normalises and activates. In inference everything happens there. Backward, one pass
-// sums what the normalisation needs; the weights' gradient makes the gradient of the convolution's output on
-// the way and leaves it to the input's gradient. A training step of a whole unit is six launches.
+// sums what the normalisation needs, and one makes the gradient of the convolution's output; then the weights'
+// gradient is computed beside the input's, which alone the layers before wait for. Without an input's gradient
+// the weights' makes that of the output on the way.
 //
 // Bound: the products' FLOPs (conv_tiles.h); around them 12 bytes an output forward and 20 backward in f32.
 #include "cuda/conv_passes.h"
 #include "cuda/counters.h"
 #include "cuda/cuda_kernel.h"
+#include "cuda/side_stream.h"
 #include "plan/space.h"
 
 #include <optional>
@@ -89,16 +91,30 @@ class ConvKernel final : public CudaKernel {
                          of_norm);
     }
     Element* const dx = input_gradient<Element>();
-    if (dx != nullptr && has_inner()) gradient.dz = scratch<Element>(dz_at_);
-    weight_gradient(context_, forward_, input<Element>(), gradient,
-                    {scratch<float>(partial_weights_at_), tensor(bound_.parameter_gradients, 0),
-                     op_.bias ? tensor(bound_.parameter_gradients, 1) : nullptr, bias_is_zero_});
-    if (dx == nullptr) return;
+    if (dx == nullptr) return parameter_gradients(context_, gradient);
+    if (norm_) {
+      auto* const dz = trailing<Element>(dz_at_);
+      norm_input_gradient(context_, shape_, gradient.z, gradient.dy, gradient.by, gradient.back,
+                          gradient.activation, dz);
+      gradient = {.dy = dz};
+    }
+    if (activation_ && !norm_) {  // dz is made with the weights' gradient, and waited for
+      gradient.dz = trailing<Element>(dz_at_);
+      parameter_gradients(context_, gradient);
+    } else {
+      run_beside(context_, [&](const CudaContext& context) { parameter_gradients(context, gradient); });
+    }
     gather_product(context_, backward_, ConvEnding<Element>{},
                    gradient.dz != nullptr ? gradient.dz : gradient.dy, tensor(bound_.parameters, 0), dx);
   }
 
  private:
+  void parameter_gradients(const CudaContext& context, const OutputGradient<Element>& gradient) const {
+    weight_gradient(context, forward_, input<Element>(), gradient,
+                    {trailing<float>(partial_weights_at_), tensor(bound_.parameter_gradients, 0),
+                     op_.bias ? tensor(bound_.parameter_gradients, 1) : nullptr, bias_is_zero_});
+  }
+
   // The convolution's output is not the unit's.
   [[nodiscard]] bool has_inner() const { return norm_ || activation_; }
 
@@ -114,9 +130,12 @@ class ConvKernel final : public CudaKernel {
     Space scratch;
     partial_at_ = scratch.take(norm_ ? shape_.partial_bytes() : 0);
     back_at_ = scratch.take(norm_ ? channels * sizeof(ChannelBackward) : 0);
-    dz_at_ = scratch.take(has_inner() && wants_gradient(request) ? request.output.bytes() : 0);
-    partial_weights_at_ = scratch.take(tiles.partial_bytes(forward_));
     needs_.scratch_bytes = scratch.bytes();
+    Space trailing;
+    dz_at_ = trailing.take(has_inner() && wants_gradient(request) ? request.output.bytes() : 0);
+    partial_weights_at_ = trailing.take(tiles.partial_bytes(forward_));
+    needs_.trailing_bytes = trailing.bytes();
+    needs_.backward_trails = wants_gradient(request);
     counters_ = Counters(context_, shape_.counter_bytes());
   }
 
@@ -176,6 +195,10 @@ class ConvKernel final : public CudaKernel {
   template <class T>
   [[nodiscard]] T* scratch(std::size_t at) const {
     return reinterpret_cast<T*>(static_cast<std::byte*>(bound_.scratch) + at);
+  }
+  template <class T>
+  [[nodiscard]] T* trailing(std::size_t at) const {
+    return reinterpret_cast<T*>(static_cast<std::byte*>(bound_.trailing) + at);
   }
   [[nodiscard]] PartialSums sums() const { return {scratch<ChannelSums>(partial_at_), counters_.data()}; }
 

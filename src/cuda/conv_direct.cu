@@ -119,7 +119,7 @@ __global__ void __launch_bounds__(threads)
   const std::int64_t all = static_cast<std::int64_t>(gather.cells(phase)) * width;
   for (std::int64_t number = static_cast<std::int64_t>(blockIdx.x) * threads + threadIdx.x; number < all;
        number += static_cast<std::int64_t>(gridDim.x) * threads) {
-    const GatherCell cell(gather, phase, static_cast<int>(number / width));
+    const GatherCell cell = GatherCell::of_any(gather, phase, static_cast<int>(number / width));
     const int channel = static_cast<int>(number % width);
     const int group = channel / gather.out;
     const float* const by =

@@ -30,7 +30,7 @@ __device__ inline void write_channels(const ConvEnding<Element>& ending,
                                       const typename ConvEnding<Element>::Channel (&channels)[width],
                                       float (&values)[width], std::int64_t at, int count,
                                       Element* destination) {
-  const bool packed = count >= width && at % width == 0;
+  const bool packed = count >= width && static_cast<unsigned>(at) % width == 0;
 #pragma unroll
   for (int i = 0; i < width; ++i) values[i] = values[i] * channels[i].slope + channels[i].shift;
   if (ending.residual != nullptr) {

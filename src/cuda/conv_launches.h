@@ -1,4 +1,5 @@
-// The kernels that gather_product() chooses from: conv_direct.cu, conv_dots.cu, conv_tiles_*.cu.
+// The kernels that gather_product() chooses from: conv_direct.cu, conv_dots.cu, conv_pictures.cu,
+// conv_tiles_*.cu.
 #pragma once
 
 #include "cuda/conv_passes.h"
@@ -12,6 +13,12 @@ inline constexpr int most_few_products = 128;
 template <class Element>
 void launch_conv_few(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
                      const Element* source, const float* weights, Element* destination);
+
+// Where pictures are many and small, and their convolution has one group.
+[[nodiscard]] bool suits_pictures(const CudaContext& context, const Gather& gather);
+template <class Element>
+void launch_conv_pictures(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
+                          const Element* source, const float* weights, Element* destination);
 
 // A table of taps.
 template <class Element>

@@ -37,6 +37,8 @@ void gather_product(const CudaContext& context, const Gather& gather, const Conv
                     const Element* source, const float* weights, Element* destination) {
   if (suits_dots(gather, ending))
     return launch_conv_dots(context, gather, ending, source, weights, destination);
+  if (suits_pictures(context, gather))
+    return launch_conv_pictures(context, gather, ending, source, weights, destination);
   switch (kind_of(gather)) {
     case Kind::few:
       return launch_conv_few(context, gather, ending, source, weights, destination);

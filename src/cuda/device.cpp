@@ -68,6 +68,8 @@ CudaDevice::CudaDevice(int ordinal, const DeviceOptions& options) : state_(std::
   }
   context.tensor_cores = has_tensor_cores();
   context.stream = state_->stream.create();
+  state_->side = std::make_unique<SideStream>(context.stream);
+  context.side = state_->side.get();
   state_->moment = DeviceBytes(sizeof(StepMoment));
   context.moment = state_->moment.as<const StepMoment>();
   state_->own_kernels = options.kernels != Kernels::library;

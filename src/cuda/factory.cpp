@@ -69,6 +69,7 @@ void CudaFactory::run(const PlanPart& part, const StepContext& context, const st
   const auto found = std::ranges::find(recordings_, part, &Recording::part);
   if (part.kind == PlanPart::Kind::other) {
     work();
+    end_backward();
   } else if (found == recordings_.end()) {
     work();
     recordings_.push_back({part, {}});
@@ -85,6 +86,7 @@ void CudaFactory::record(Recording& recording, const std::function<void()>& work
     recording.graph = record_work(state_->context.stream, work);
   } catch (...) {
     recording_ = false;
+    state_->side->forget();
     throw;
   }
   recording_ = false;

@@ -36,6 +36,8 @@ class CudaFactory final : public KernelFactory {
   void load(const PictureSource& source, std::span<const std::uint32_t> indices, const Tensor& input,
             const Tensor* targets) override;
 
+  void begin_backward() override { state_->side->advance(); }
+  void end_backward() override { state_->side->catch_up(); }
   void gather_result(const Tensor& loss_rows) override;
   [[nodiscard]] std::optional<StepResult> gathered_result() override;
   [[nodiscard]] bool joins_update() const override { return true; }

@@ -31,20 +31,34 @@ GatherAxis axis_of(std::int64_t input, std::int64_t output, std::int64_t kernel,
           backward};
 }
 
+void list_phases(Gather& gather) {
+  const GatherAxis& rows = gather.rows;
+  const GatherAxis& columns = gather.columns;
+  if (gather.phases() > Gather::most_phases) return;
+  for (int phase = 0; phase < gather.phases(); ++phase) {
+    const int row_phase = phase / columns.phases();
+    const int column_phase = phase % columns.phases();
+    const int width = columns.cells(column_phase);
+    const int cells = rows.cells(row_phase) * width;
+    gather.phase_table[phase] = {
+        cells, width, Divider(std::max(cells, 1)), Divider(std::max(width, 1)), row_phase, column_phase};
+  }
+}
+
+// After the phases.
 void list_taps(Gather& gather) {
   const GatherAxis& rows = gather.rows;
   const GatherAxis& columns = gather.columns;
   if (gather.kernel() > Gather::most_taps || gather.phases() > Gather::most_phases) return;
   int count = 0;
   for (int phase = 0; phase < gather.phases(); ++phase) {
-    const int row_phase = phase / columns.phases();
-    const int column_phase = phase % columns.phases();
+    const GatherPhase& of = gather.phase_table[phase];
     gather.first_tap[phase] = static_cast<short>(count);
     for (int row = 0; row < rows.kernel; ++row) {
       for (int column = 0; column < columns.kernel; ++column) {
-        if (!rows.has(row_phase, row) || !columns.has(column_phase, column)) continue;
-        gather.taps[count++] = {static_cast<short>(rows.shift(row_phase, row)),
-                                static_cast<short>(columns.shift(column_phase, column)),
+        if (!rows.has(of.row, row) || !columns.has(of.column, column)) continue;
+        gather.taps[count++] = {static_cast<short>(rows.shift(of.row, row)),
+                                static_cast<short>(columns.shift(of.column, column)),
                                 row * columns.kernel + column};
       }
     }
@@ -72,6 +86,7 @@ Gather make_gather(const Conv& op, const Shape& input, const Shape& output, bool
                              std::max(side(input, 2) * side(input, 3), side(output, 2) * side(output, 3));
   (void)as_int(2 * cells);  // blocks count on by as many threads as there are at most
   (void)as_int(static_cast<std::int64_t>(inputs) * taps * output[1]);
+  list_phases(gather);
   list_taps(gather);
   return gather;
 }

@@ -4,6 +4,7 @@
 // the input at the same place between two strides see the same taps, and no others.
 #pragma once
 
+#include "cuda/divider.h"
 #include "descent/ops.h"
 #include "descent/tensor.h"
 
@@ -46,6 +47,16 @@ struct GatherTap {
   int weight = 0;  // its place in a kernel
 };
 
+// The cells of a phase in one picture.
+struct GatherPhase {
+  int cells = 0;
+  int width = 0;  // of their rows
+  Divider by_cells;
+  Divider by_width;
+  int row = 0;  // the phase along each axis
+  int column = 0;
+};
+
 struct Gather {
   static constexpr int most_taps = 128;
   static constexpr int most_phases = 16;
@@ -60,7 +71,8 @@ struct Gather {
   int weight_in = 1;
   int weight_out = 1;
 
-  // The taps, phase by phase, if they fit.
+  GatherPhase phase_table[most_phases];  // if they fit; forward they do
+  // The taps, phase by phase, if they fit too.
   bool has_table = false;
   GatherTap taps[most_taps] = {};
   short first_tap[most_phases + 1] = {};
@@ -68,6 +80,7 @@ struct Gather {
   [[nodiscard]] constexpr int kernel() const { return rows.kernel * columns.kernel; }
   [[nodiscard]] constexpr int phases() const { return rows.phases() * columns.phases(); }
   [[nodiscard]] constexpr int cells(int phase) const {  // of all pictures
+    if (has_table) return pictures * phase_table[phase].cells;
     return pictures * rows.cells(phase / columns.phases()) * columns.cells(phase % columns.phases());
   }
   [[nodiscard]] constexpr int source_channels() const { return groups * in; }
@@ -77,26 +90,44 @@ struct Gather {
 
 // Where one destination cell of a phase lies, and where its window begins.
 struct GatherCell {
-  int picture, row, column;  // of the destination
-  int origin_row, origin_column;
+  int picture = 0;
+  int row = 0;  // of the destination
+  int column = 0;
+  int origin_row = 0;
+  int origin_column = 0;
 
+  // Where the table holds the phases.
   constexpr GatherCell(const Gather& of, int phase, int number) {
+    const GatherPhase& found = of.phase_table[phase];
+    picture = found.by_cells.quotient(number);
+    const int rest = number - picture * found.cells;
+    const int line = found.by_width.quotient(rest);
+    settle(of, found.row, line, found.column, rest - line * found.width);
+  }
+  // Anywhere, with a division for each of its numbers.
+  static constexpr GatherCell of_any(const Gather& of, int phase, int number) {
     const int row_phase = phase / of.columns.phases();
     const int column_phase = phase % of.columns.phases();
     const int width = of.columns.cells(column_phase);
     const int height = of.rows.cells(row_phase);
     const int line = number / width;
-    const int cell_column = number - line * width;
-    picture = line / height;
-    const int cell_row = line - picture * height;
-    row = of.rows.place(row_phase, cell_row);
-    column = of.columns.place(column_phase, cell_column);
-    origin_row = of.rows.origin(cell_row);
-    origin_column = of.columns.origin(cell_column);
+    GatherCell cell;
+    cell.picture = line / height;
+    cell.settle(of, row_phase, line - cell.picture * height, column_phase, number - line * width);
+    return cell;
   }
   // The number of the destination cell among all of its tensor.
   [[nodiscard]] constexpr int destination(const Gather& of) const {
     return (picture * of.rows.destination + row) * of.columns.destination + column;
+  }
+
+ private:
+  constexpr GatherCell() = default;
+  constexpr void settle(const Gather& of, int row_phase, int cell_row, int column_phase, int cell_column) {
+    row = of.rows.place(row_phase, cell_row);
+    column = of.columns.place(column_phase, cell_column);
+    origin_row = of.rows.origin(cell_row);
+    origin_column = of.columns.origin(cell_column);
   }
 };
 

@@ -4,6 +4,7 @@
 #include "cuda/context.h"
 #include "cuda/libraries.h"
 #include "cuda/memory.h"
+#include "cuda/side_stream.h"
 #include "cuda/staging.h"
 #include "cuda/tuner.h"
 #include "cuda/update.h"
@@ -22,7 +23,8 @@ class CudaStream {
     if (stream_ != nullptr) cudaStreamDestroy(stream_);
   }
   cudaStream_t create() {
-    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+    check(cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking, stream_priorities().first),
+          "cudaStreamCreateWithPriority");
     return stream_;
   }
 
@@ -33,6 +35,7 @@ class CudaStream {
 // Threads take turns: what one asks for must not come between the parts of what another does.
 struct CudaState {
   CudaStream stream;  // first, so that all that uses it goes before it
+  std::unique_ptr<SideStream> side;
   CudaContext context;
   DeviceBytes moment;  // a StepMoment
   std::unique_ptr<CudaLibraries> libraries;

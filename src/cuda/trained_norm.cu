@@ -15,7 +15,7 @@ template <class Element>
 class TypedNorm final : public TrainedNorm {
  public:
   TypedNorm(const CudaContext& context, const BatchNorm& op, const ReluRule& activation,
-            const TensorDesc& output, Space& saved, Space& scratch)
+            const TensorDesc& output, Space& saved, Space& scratch, Space& trailing)
       : context_(context),
         op_(op),
         activation_(activation),
@@ -27,7 +27,7 @@ class TypedNorm final : public TrainedNorm {
     by_at_ = saved.take(channels * sizeof(ChannelForward));
     partial_at_ = scratch.take(shape_.partial_bytes());
     back_at_ = scratch.take(channels * sizeof(ChannelBackward));
-    gradient_at_ = scratch.take(output.bytes());
+    gradient_at_ = trailing.take(output.bytes());
   }
 
   void bind(const Binding& binding, std::size_t first_parameter) override {
@@ -36,7 +36,7 @@ class TypedNorm final : public TrainedNorm {
   }
 
   [[nodiscard]] void* inner() const override { return saved<Element>(inner_at_); }
-  [[nodiscard]] void* inner_gradient() const override { return scratch<Element>(gradient_at_); }
+  [[nodiscard]] void* inner_gradient() const override { return trailing<Element>(gradient_at_); }
 
   void forward() const override {
     const NormStatistics statistics{op_,
@@ -62,7 +62,7 @@ class TypedNorm final : public TrainedNorm {
     const ChannelForward* const by = saved<ChannelForward>(by_at_);
     norm_gradient_sums(context_, shape_, inner, dy, by, activation_, sums(), gradients);
     norm_input_gradient(context_, shape_, inner, dy, by, gradients.back, activation_,
-                        scratch<Element>(gradient_at_));
+                        trailing<Element>(gradient_at_));
   }
 
  private:
@@ -73,6 +73,10 @@ class TypedNorm final : public TrainedNorm {
   template <class T>
   [[nodiscard]] T* scratch(std::size_t at) const {
     return reinterpret_cast<T*>(static_cast<std::byte*>(bound_.scratch) + at);
+  }
+  template <class T>
+  [[nodiscard]] T* trailing(std::size_t at) const {
+    return reinterpret_cast<T*>(static_cast<std::byte*>(bound_.trailing) + at);
   }
   [[nodiscard]] float* parameter(const std::vector<void*>& list, std::size_t number) const {
     return static_cast<float*>(list[first_parameter_ + number]);
@@ -98,10 +102,11 @@ class TypedNorm final : public TrainedNorm {
 
 std::unique_ptr<TrainedNorm> make_trained_norm(const CudaContext& context, const BatchNorm& op,
                                                const std::optional<GeneralRelu>& activation,
-                                               const TensorDesc& output, Space& saved, Space& scratch) {
+                                               const TensorDesc& output, Space& saved, Space& scratch,
+                                               Space& trailing) {
   const ReluRule rule(activation.value_or(no_activation));
   return with_element(output.type, [&]<class Element>(Element /*type*/) -> std::unique_ptr<TrainedNorm> {
-    return std::make_unique<TypedNorm<Element>>(context, op, rule, output, saved, scratch);
+    return std::make_unique<TypedNorm<Element>>(context, op, rule, output, saved, scratch, trailing);
   });
 }
 

@@ -27,10 +27,11 @@ class TrainedNorm {
   virtual void backward() const = 0;
 };
 
-// `output` is the unit's; what it needs takes its places in `saved` and `scratch`.
+// `output` is the unit's; what it needs takes its places in `saved` and `scratch`, the inner gradient in
+// `trailing`.
 [[nodiscard]] std::unique_ptr<TrainedNorm> make_trained_norm(const CudaContext& context, const BatchNorm& op,
                                                              const std::optional<GeneralRelu>& activation,
                                                              const TensorDesc& output, Space& saved,
-                                                             Space& scratch);
+                                                             Space& scratch, Space& trailing);
 
 }  // namespace descent

@@ -2,6 +2,7 @@
 
 #include "cuda/check.h"
 #include "cuda/recording.h"
+#include "cuda/side_stream.h"
 #include "descent/error.h"
 #include "plan/element.h"
 #include "plan/trial_binding.h"
@@ -115,6 +116,7 @@ double CudaTuner::seconds(const std::string& key, const std::function<std::funct
       return run ? time_runs(run) : never;
     });
   } catch (const Error&) {
+    if (context_.side != nullptr) context_.side->forget();
     static_cast<void>(cudaGetLastError());  // was told: not to be taken for one of a later call's
     return never;
   }
@@ -129,9 +131,11 @@ double CudaTuner::kernel_seconds(const std::string& key, const KernelRequest& re
     kernel->bind(
         trial_binding(request, kernel->needs(), [&](std::size_t bytes) { return memory.take(bytes); }));
     kernel->refresh();
-    return [kernel, trains = request.plan.mode == Mode::train] {
+    return [this, kernel, trains = request.plan.mode == Mode::train] {
       kernel->forward({});
-      if (trains) kernel->backward({});
+      if (!trains) return;
+      kernel->backward({});
+      if (context_.side != nullptr) context_.side->catch_up();
     };
   });
 }

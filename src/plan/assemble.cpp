@@ -227,7 +227,8 @@ class Assembler {
         if (first && gradient) shared_.join(*gradient, *first);
       }
     }
-    if (needs.gradient_over_input && node.input_gradients.front() && nobody_else_reads(unit.inputs.front())) {
+    if (needs.gradient_over_input && !needs.backward_trails && node.input_gradients.front() &&
+        nobody_else_reads(unit.inputs.front())) {
       shared_.join(*node.input_gradients.front(), node.inputs.front());
     }
     add_node(std::move(node));
@@ -284,24 +285,30 @@ class Assembler {
     };
 
     std::vector<Lifetime> lifetimes;
+    std::vector<Lifetime> trailing;
     std::size_t scratch = 0;
     for (std::size_t i = 0; i < nodes; ++i) {
       const Node& node = assembly_.nodes[i];
       const KernelNeeds& needs = node.kernel->needs();
       const std::size_t backward = end - i;  // the mirror event when training
+      const std::size_t done = needs.backward_trails ? std::min(backward + 1, end) : backward;
       touch(node.output, i);
       for (const SlotId input : node.inputs) {
         touch(input, i);
-        if (training_ && needs.backward_reads_inputs) touch(input, backward);
+        if (training_ && needs.backward_reads_inputs) touch(input, done);
       }
       if (training_) {
         if (needs.backward_reads_output) touch(node.output, backward);
-        if (node.output_gradient) touch(*node.output_gradient, backward);
+        if (node.output_gradient) {
+          touch(*node.output_gradient, backward);
+          touch(*node.output_gradient, done);
+        }
         for (const auto& gradient : node.input_gradients) {
           if (gradient) touch(*gradient, backward);
         }
       }
-      lifetimes.push_back({needs.saved_bytes, i, training_ ? backward : i});
+      lifetimes.push_back({needs.saved_bytes, i, training_ ? done : i});
+      trailing.push_back({training_ ? needs.trailing_bytes : 0, backward, done});
       scratch = std::max(scratch, needs.scratch_bytes);
     }
     for (const auto& [port, slot] : assembly_.ports) {
@@ -318,6 +325,7 @@ class Assembler {
       scratch = std::max(scratch, assembly_.direct_input->back->needs().scratch_bytes);
     }
     lifetimes.push_back({scratch, 0, end});
+    lifetimes.insert(lifetimes.end(), trailing.begin(), trailing.end());
     std::vector<SlotId> roots;
     for (SlotId slot = 0; slot < slots; ++slot) {
       if (!lives[slot]) continue;
@@ -325,10 +333,13 @@ class Assembler {
       lifetimes.push_back(*lives[slot]);
     }
     const ArenaPlan plan = plan_arena(lifetimes);
-    for (std::size_t i = 0; i < nodes; ++i) assembly_.nodes[i].saved_offset = plan.offsets[i];
+    for (std::size_t i = 0; i < nodes; ++i) {
+      assembly_.nodes[i].saved_offset = plan.offsets[i];
+      assembly_.nodes[i].trailing_offset = plan.offsets[nodes + 1 + i];
+    }
     assembly_.scratch_offset = plan.offsets[nodes];
     std::vector<std::size_t> offset_of_root(slots, 0);
-    for (std::size_t i = 0; i < roots.size(); ++i) offset_of_root[roots[i]] = plan.offsets[nodes + 1 + i];
+    for (std::size_t i = 0; i < roots.size(); ++i) offset_of_root[roots[i]] = plan.offsets[2 * nodes + 1 + i];
     for (SlotId slot = 0; slot < slots; ++slot) {
       assembly_.slots[slot].offset = offset_of_root[shared_.root(slot)];
     }

@@ -66,6 +66,7 @@ Binding AssembledPlan::binding_of(const Node& node) const {
   if (node.output_gradient) binding.output_gradient = address(*node.output_gradient);
   binding.saved = workspace_ + node.saved_offset;
   binding.scratch = workspace_ + assembly_.scratch_offset;
+  binding.trailing = workspace_ + node.trailing_offset;
   const std::size_t element = size_of(device_->parameter_type());
   const ParameterLayout& layout = store_->layout();
   for (const std::size_t layer : node.layers) {
@@ -179,8 +180,10 @@ void AssembledPlan::run_forward(const StepContext& context) {
 void AssembledPlan::run_backward(const StepContext& context) {
   if (!observation_->idle()) return observe_backward(context);
   for (auto node = assembly_.nodes.rbegin(); node != assembly_.nodes.rend(); ++node) {
+    factory_->begin_backward();
     node->kernel->backward(context);
   }
+  factory_->end_backward();
 }
 
 void AssembledPlan::forward(const StepContext& context) {
@@ -257,7 +260,10 @@ void AssembledPlan::observe_backward(const StepContext& context) {
     const Node& node = assembly_.nodes[i];
     Summary* gradient = observation_->gradient_of(i);
     if (gradient != nullptr && node.output_gradient) summarise(*node.output_gradient, false, *gradient);
-    observation_->time(*device_, i, Observation::Direction::backward, [&] { node.kernel->backward(context); });
+    observation_->time(*device_, i, Observation::Direction::backward, [&] {
+      node.kernel->backward(context);
+      factory_->end_backward();  // its time is its own
+    });
   }
 }
 

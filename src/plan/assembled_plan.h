@@ -30,7 +30,8 @@ struct Node {
   SlotId output = 0;
   std::vector<std::optional<SlotId>> input_gradients;
   std::optional<SlotId> output_gradient;
-  std::size_t saved_offset = 0;  // in the arena; meaningful if the kernel saves anything
+  std::size_t saved_offset = 0;     // in the arena; meaningful if the kernel saves anything
+  std::size_t trailing_offset = 0;  // likewise
 };
 
 // Pictures written straight into the format in which the network's first reader wants them.

@@ -36,6 +36,11 @@ struct KernelNeeds {
   Format output;                  // in which it writes its output and reads its gradient
   std::size_t saved_bytes = 0;    // kept from forward to backward
   std::size_t scratch_bytes = 0;  // within one call
+  // Some of what backward started goes on while the next kernel's backward runs, and is done when the one after
+  // that begins: until then it reads inputs, what was saved and the output's gradient, and has memory of its
+  // own.
+  bool backward_trails = false;
+  std::size_t trailing_bytes = 0;
   bool backward_reads_inputs = false;
   bool backward_reads_output = false;
   // The output shares the memory of input 0. A kernel that then works in place (rather than not at all)
@@ -55,6 +60,7 @@ struct Binding {
   void* output_gradient = nullptr;
   void* saved = nullptr;
   void* scratch = nullptr;
+  void* trailing = nullptr;
   // One list over the unit's layers, each in the order of parameters_of(): trained tensors, their
   // gradients (empty without a gradient buffer), and statistics.
   std::vector<void*> parameters;
@@ -141,6 +147,11 @@ class KernelFactory {
   // Gathers and normalises pictures into `input`, and writes indicator rows of labels (plain).
   virtual void load(const PictureSource& source, std::span<const std::uint32_t> indices, const Tensor& input,
                     const Tensor* targets) = 0;
+
+  // Before each kernel's backward: what trails behind the kernel before the last must end first.
+  virtual void begin_backward() {}
+  // What comes next needs all that trails.
+  virtual void end_backward() {}
 
   // The end of every forward with a loss: a device that computes apart from the host may add up the rows
   // itself, and have the sums ready before it has done all that was asked of it.

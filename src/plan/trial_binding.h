@@ -22,6 +22,7 @@ template <class Take>
   if (trains) binding.output_gradient = take(request.output.bytes());
   binding.saved = take(needs.saved_bytes);
   binding.scratch = take(needs.scratch_bytes);
+  binding.trailing = take(needs.trailing_bytes);
   for (const Layer* layer : request.unit.layers) {
     for (const ParameterSpec& spec : parameters_of(layer->op, layer->input)) {
       const std::size_t bytes = static_cast<std::size_t>(spec.shape.elements()) * sizeof(float);

@@ -70,7 +70,7 @@ void check_unit(const OpCase& given, DType precision) {
     const Tolerance tolerated = tolerance(precision);
     const Outcome once = run_unit(maker_of(row), row, precision);
     check_outcome(once, expected.step(), expected.store().layout(), tolerated.value, tolerated.gradient);
-    BOOST_TEST((run_unit(maker_of(row), row, precision, true) == once));
+    BOOST_TEST((run_unit(maker_of(row), row, precision, {.again = true, .beside = true}) == once));
   }
 }
 
@@ -102,12 +102,23 @@ std::vector<OpCase> training_units() {
   all.push_back(unit_case({32, 4, 4}, {with_out(64), BatchNorm{}, leaky}, 38));
   all.push_back(unit_case({64, 2, 2}, {with_out(10)}, 70));
   // Enough cells for larger tiles.
-  all.push_back(unit_case({8, 14, 14}, {with_out(16), BatchNorm{}, leaky}, 60));
-  all.push_back(unit_case({12, 28, 28}, {with_out(12), BatchNorm{}, leaky}, 84));
-  all.push_back(unit_case({20, 28, 28}, {with_out(20)}, 84));
+  all.push_back(unit_case({8, 28, 28}, {with_out(16), BatchNorm{}, leaky}, 15));
+  all.push_back(unit_case({12, 56, 56}, {with_out(12), BatchNorm{}, leaky}, 21));
+  all.push_back(unit_case({20, 56, 56}, {with_out(20)}, 21));
   // More tiles than there are parts.
+  all.push_back(unit_case({1, 132, 132}, {seed, BatchNorm{}, leaky}, 31));
+  all.push_back(unit_case({4, 94, 94}, {with_out(5), BatchNorm{}, leaky}, 31));
+  // Whole pictures in shared memory: channels that end within fours, several rounds, tiles that end within
+  // pictures, two tiles of channels, windows that skip cells and reach far over the edges.
   all.push_back(unit_case({1, 28, 28}, {seed, BatchNorm{}, leaky}, 700));
-  all.push_back(unit_case({4, 28, 28}, {with_out(5), BatchNorm{}, leaky}, 350));
+  all.push_back(unit_case({8, 14, 14}, {with_out(16), BatchNorm{}, leaky}, 60));
+  all.push_back(unit_case({3, 9, 11}, {with_out(20), BatchNorm{}, leaky}, 33));
+  all.push_back(unit_case({10, 6, 5}, {Conv{.out = 70, .padding = {1, 1}, .bias = false}, BatchNorm{}}, 40));
+  all.push_back(unit_case({12, 5, 6}, {Conv{.out = 9, .kernel = {1, 1}}, leaky}, 35));
+  all.push_back(unit_case({16, 7, 7}, {Conv{.out = 24, .kernel = {5, 5}, .padding = {2, 2}}, limited}, 37));
+  all.push_back(
+      unit_case({4, 11, 8}, {Conv{.out = 8, .kernel = {2, 3}, .stride = {4, 2}, .padding = {0, 4}}}, 32));
+  all.push_back(unit_case({8, 9, 9}, {Conv{.out = 8, .padding = {2, 2}, .dilation = {2, 2}}, BatchNorm{}}, 34));
   all.push_back(unit_case({3, 9, 7}, {Conv{.out = 20, .padding = {1, 1}}, BatchNorm{}, limited}, 5));
   all.push_back(unit_case({12, 6, 5}, {Conv{.out = 70, .padding = {1, 1}, .bias = false}, BatchNorm{}}, 3));
   all.push_back(unit_case({5, 6, 5}, {Conv{.out = 66, .kernel = {1, 1}}, leaky}, 7));
@@ -135,6 +146,8 @@ std::vector<OpCase> inference_units() {
   all.push_back(
       unit_case({9, 6, 7}, {Conv{.out = 6, .padding = {1, 1}, .groups = 3}, BatchNorm{}, leaky}, 5, infer));
   all.push_back(unit_case({12, 1, 1}, {Flatten{}, Linear{.out = 9}, BatchNorm{}, leaky}, 5, infer));
+  all.push_back(
+      unit_case({16, 5, 6}, {Conv{.out = 16, .padding = {1, 1}}, BatchNorm{}, Add{}, leaky}, 33, infer));
   // Enough cells for the largest tiles.
   all.push_back(unit_case({4, 60, 60}, {Conv{.out = 64, .kernel = {1, 1}}, leaky}, 10, infer));
   return all;

@@ -45,15 +45,18 @@ const Conv odd{.out = 6, .kernel = {3, 2}, .stride = {2, 1}, .padding = {1, 0}, 
 void check_unit(const OpCase& row, DType precision, bool has_endings) {
   BOOST_TEST_CONTEXT(name(precision) << ": " << row.name << (has_endings ? "" : ", endings apart")) {
     const LibraryHandles handles{has_endings};
+    LibraryHandles side_handles = handles;
     const MakeKernel make = [&](const KernelRequest& request, Layout /*layout*/, const CudaContext& context) {
       CudaTuner by_rule(context, nullptr);
-      return make_conv_library(request, {context, handles, by_rule});
+      side_handles.stream = beside(context).stream;
+      return make_conv_library(request, {context, handles, side_handles, by_rule});
     };
     reference::ReferenceDevice reference;
     CaseRun expected(reference, row, true, precision);
     const Tolerance tolerated = tolerance(precision);
-    check_outcome(run_unit(make, row, precision), expected.step(), expected.store().layout(), tolerated.value,
-                  tolerated.gradient);
+    const Outcome once = run_unit(make, row, precision);
+    check_outcome(once, expected.step(), expected.store().layout(), tolerated.value, tolerated.gradient);
+    BOOST_TEST((run_unit(make, row, precision, {.again = true, .beside = true}) == once));
   }
 }
 

@@ -164,7 +164,9 @@ void ConvGraph::bind(const Operands& operands, void* /*workspace*/) {
 void ConvGraph::run(const LibraryHandles& handles) {
   ++handles.runs;
   if (parts_->engine == "broken") throw Error("cudnnBackendExecute failed: broken", Fault::failure);
-  launch(parts_->context, "naive convolution", {dim3(1), dim3(1), 0}, run_naively,
+  CudaContext context = parts_->context;
+  if (handles.stream != nullptr) context.stream = handles.stream;
+  launch(context, "naive convolution", {dim3(1), dim3(1), 0}, run_naively,
          Place{&parts_->problem, &parts_->operands}, parts_->direction);
 }
 

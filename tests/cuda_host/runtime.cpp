@@ -14,16 +14,41 @@
 
 namespace cuda_host {
 
+using Works = std::vector<std::function<void()>>;
+
 class Graph {
  public:
-  using Nodes = std::vector<std::function<void()>>;
-  std::shared_ptr<Nodes> nodes = std::make_shared<Nodes>();  // shared with launches that are still to run
+  std::shared_ptr<Works> nodes = std::make_shared<Works>();  // shared with launches that are still to run
+  std::vector<Stream*> joined;  // streams that waited for the recorded one while it was recorded
+};
+
+// A place in a stream: reached once all before it is done.
+class Marker {
+ public:
+  void reach() {
+    const std::lock_guard lock(mutex_);
+    reached_ = true;
+    changed_.notify_all();
+  }
+  void wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return reached_; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool reached_ = false;
 };
 
 class Event {
  public:
   std::chrono::steady_clock::time_point when;
   Stream* stream = nullptr;
+  std::shared_ptr<Marker> marker;
+  // In a recording: whose, and how much of the stream's late work is before it.
+  Graph* recorded_in = nullptr;
+  std::size_t late = 0;
 };
 
 // Work in order, done by a thread of its own.
@@ -43,7 +68,7 @@ class Stream {
 
   void add(std::function<void()> work) {
     if (capturing != nullptr) {
-      capturing->nodes->push_back(std::move(work));
+      (is_joined ? late : *capturing->nodes).push_back(std::move(work));
       return;
     }
     {
@@ -62,7 +87,16 @@ class Stream {
     return queue_.empty();
   }
 
+  // The first `count` works that were put off have to be done now.
+  void play_late(std::size_t count) {
+    for (; played < count; ++played) capturing->nodes->push_back(late[played]);
+  }
+
   Graph* capturing = nullptr;
+  // Where the stream takes part in the recording of another: its work so far, of which some is in the graph.
+  bool is_joined = false;
+  Works late;
+  std::size_t played = 0;
 
  private:
   void work() {
@@ -225,6 +259,8 @@ const char* cudaGetErrorName(cudaError_t status) {
       return "cudaErrorInvalidDevice";
     case cudaErrorStreamCaptureUnsupported:
       return "cudaErrorStreamCaptureUnsupported";
+    case cudaErrorStreamCaptureUnjoined:
+      return "cudaErrorStreamCaptureUnjoined";
   }
   return "unknown";
 }
@@ -249,6 +285,8 @@ const char* cudaGetErrorString(cudaError_t status) {
       return "invalid device ordinal";
     case cudaErrorStreamCaptureUnsupported:
       return "operation not permitted when stream is capturing";
+    case cudaErrorStreamCaptureUnjoined:
+      return "capturing stream has unjoined work";
   }
   return "unknown";
 }
@@ -351,6 +389,16 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned /*flags*/) 
   return cudaSuccess;
 }
 
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int /*priority*/) {
+  return cudaStreamCreateWithFlags(stream, flags);
+}
+
+cudaError_t cudaDeviceGetStreamPriorityRange(int* last, int* first) {
+  *last = 0;
+  *first = -5;
+  return cudaSuccess;
+}
+
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   streams().remove(stream);
   delete stream;
@@ -379,7 +427,34 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   event->stream = stream;
-  return enqueue(stream, [event] { event->when = std::chrono::steady_clock::now(); });
+  if (is_capturing(stream)) {
+    event->recorded_in = stream->capturing;
+    event->late = stream->late.size();
+    return cudaSuccess;
+  }
+  event->recorded_in = nullptr;
+  event->marker = std::make_shared<Marker>();
+  return enqueue(stream, [event, marker = event->marker] {
+    event->when = std::chrono::steady_clock::now();
+    marker->reach();
+  });
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned /*flags*/) {
+  if (event->recorded_in != nullptr) {
+    if (!is_capturing(event->stream) || event->stream->capturing != event->recorded_in)
+      return cudaErrorInvalidValue;  // of a recording that has ended
+    if (!is_capturing(stream)) {
+      stream->capturing = event->recorded_in;
+      stream->is_joined = true;
+      stream->capturing->joined.push_back(stream);
+    }
+    if (event->stream != stream) event->stream->play_late(event->late);
+    return cudaSuccess;
+  }
+  if (is_capturing(stream)) return cudaErrorStreamCaptureUnsupported;
+  if (event->marker == nullptr) return cudaSuccess;
+  return enqueue(stream, [marker = event->marker] { marker->wait(); });
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
@@ -400,7 +475,16 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode /*
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   if (!is_capturing(stream)) return cudaErrorInvalidValue;
   *graph = std::exchange(stream->capturing, nullptr);
-  return cudaSuccess;
+  cudaError_t status = cudaSuccess;
+  for (Stream* joined : (*graph)->joined) {
+    if (joined->played < joined->late.size()) status = cudaErrorStreamCaptureUnjoined;
+    joined->capturing = nullptr;
+    joined->is_joined = false;
+    joined->late.clear();
+    joined->played = 0;
+  }
+  if (status != cudaSuccess) delete std::exchange(*graph, nullptr);
+  return status;
 }
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long /*flags*/) {

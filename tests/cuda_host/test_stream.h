@@ -3,30 +3,38 @@
 
 #include "cuda/check.h"
 #include "cuda/context.h"
+#include "cuda/side_stream.h"
 #include "descent/error.h"
 
 #include <cstddef>
+#include <memory>
 #include <vector>
 
 namespace descent::test {
 
 class TestStream {
  public:
-  TestStream() {
+  explicit TestStream(bool beside = false) {
     check(cudaStreamCreateWithFlags(&context_.stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
     context_.multiprocessors = 3;
     context_.compute = 90;
     context_.tensor_cores = true;
+    if (beside) side_ = std::make_unique<SideStream>(context_.stream);
+    context_.side = side_.get();
   }
   TestStream(const TestStream&) = delete;
   TestStream& operator=(const TestStream&) = delete;
-  ~TestStream() { cudaStreamDestroy(context_.stream); }
+  ~TestStream() {
+    side_.reset();
+    cudaStreamDestroy(context_.stream);
+  }
 
   [[nodiscard]] const CudaContext& context() const { return context_; }
   void wait() const { check(cudaStreamSynchronize(context_.stream), "cudaStreamSynchronize"); }
 
  private:
   CudaContext context_;
+  std::unique_ptr<SideStream> side_;
 };
 
 template <class T>

@@ -74,7 +74,7 @@ Chosen choose(const MakeChosen& make, const std::optional<Measurements::Settings
 MakeChosen library_with(const LibraryHandles& handles) {
   return [&handles](const KernelRequest& request, Layout /*layout*/, const CudaContext& context,
                     CudaTuner& tuner) {
-    return make_conv_library(request, {context, handles, tuner});
+    return make_conv_library(request, {context, handles, handles, tuner});
   };
 }
 
@@ -83,7 +83,7 @@ MakeChosen either_with(const LibraryHandles& handles) {
     const KernelMakers makers{
         [&] { return make_cuda_kernel(std::get<Conv>(request.unit.first().op), request, layout, context); },
         [&] {
-          return make_conv_library(request, {context, handles, tuner});
+          return make_conv_library(request, {context, handles, handles, tuner});
         },
         true};
     return choose_kernel({tuner, true}, request, makers);
@@ -148,7 +148,7 @@ BOOST_AUTO_TEST_CASE(without_measuring_the_first_engine_is_taken_and_nothing_run
   std::size_t runs_before_the_step = 0;
   const auto make = [&](const KernelRequest& request, Layout /*layout*/, const CudaContext& context,
                         CudaTuner& tuner) {
-    auto kernel = make_conv_library(request, {context, handles, tuner});
+    auto kernel = make_conv_library(request, {context, handles, handles, tuner});
     runs_before_the_step = handles.runs;
     return kernel;
   };

@@ -71,8 +71,8 @@ std::vector<void*> addresses(const std::vector<ParameterEntry>& entries, float* 
 
 }  // namespace
 
-Outcome run_unit(const MakeKernel& make, const OpCase& row, DType precision, bool again) {
-  const TestStream stream;
+Outcome run_unit(const MakeKernel& make, const OpCase& row, DType precision, const UnitRun& how) {
+  const TestStream stream(how.beside);
   const ParameterLayout layout = parameter_layout(row.network);
   const CaseValues values = case_values(row, layout, precision);
   const bool trains = row.mode == Mode::train;
@@ -114,6 +114,7 @@ Outcome run_unit(const MakeKernel& make, const OpCase& row, DType precision, boo
   const DeviceArray<float> statistics(stream, values.parameters.statistics);
   const DeviceArray<std::byte> saved(stream, needs.saved_bytes);
   const DeviceArray<std::byte> scratch(stream, needs.scratch_bytes);
+  const DeviceArray<std::byte> trailing(stream, needs.trailing_bytes);
   Binding binding;
   binding.inputs.assign(unit.inputs.size(), input.data());
   binding.output = output.data();
@@ -121,18 +122,20 @@ Outcome run_unit(const MakeKernel& make, const OpCase& row, DType precision, boo
   if (trains) binding.output_gradient = output_gradient.data();
   binding.saved = saved.data();
   binding.scratch = scratch.data();
+  binding.trailing = trailing.data();
   binding.parameters = addresses(layout.trained, parameters.data());
   if (trains) binding.parameter_gradients = addresses(layout.trained, gradients.data());
   binding.statistics = addresses(layout.statistics, statistics.data());
   kernel->bind(binding);
   kernel->refresh();
-  for (int step = 0; step < (again ? 2 : 1); ++step) {
+  for (int step = 0; step < (how.again ? 2 : 1); ++step) {
     check(cudaMemcpyAsync(statistics.data(), values.parameters.statistics.data(),
                           layout.statistic_elements * sizeof(float), cudaMemcpyHostToDevice,
                           stream.context().stream),
           "cudaMemcpyAsync");
     kernel->forward({});
     if (trains) kernel->backward({});
+    if (how.beside) stream.context().side->catch_up();
   }
 
   Outcome outcome;

@@ -11,6 +11,7 @@
 #include "cuda/library/weight_gradient.h"
 #include "cuda/library_steps.h"
 #include "cuda/memory.h"
+#include "cuda/side_stream.h"
 #include "cuda/trained_norm.h"
 
 #include <algorithm>
@@ -96,6 +97,7 @@ class ConvLibraryKernel final : public Kernel {
                     const ConvTools& tools, Forward forward)
       : context_(tools.context),
         handles_(tools.handles),
+        side_handles_(tools.side_handles),
         unit_(unit),
         problem_(problem),
         trains_(request.plan.mode == Mode::train),
@@ -119,18 +121,21 @@ class ConvLibraryKernel final : public Kernel {
     backward_data_ = std::move(backward_data);
     Space saved;
     Space scratch;
+    Space trailing;
     padded_at_ = saved.take(padded_bytes());
     if (unit_.norm) {
       norm_ = make_trained_norm(context_, *unit_.norm, unit_.activation, request.output.in(needs_.output),
-                                saved, scratch);
+                                saved, scratch, trailing);
     }
-    std::size_t workspace = std::max(forward_.graph.workspace_bytes(), backward_weights_->scratch_bytes());
+    std::size_t workspace = forward_.graph.workspace_bytes();
     if (backward_data_) workspace = std::max(workspace, backward_data_->workspace_bytes());
-    if (unit_.conv.bias && !bias_is_zero_)
-      workspace = std::max(workspace, channel_total_bytes(rows(), order_.out));
     workspace_at_ = scratch.take(workspace);
+    weights_workspace_at_ = trailing.take(backward_weights_->scratch_bytes());
+    bias_workspace_at_ = trailing.take(sums_bias() ? channel_total_bytes(rows(), order_.out) : std::size_t{0});
     needs_.saved_bytes = saved.bytes();
     needs_.scratch_bytes = scratch.bytes();
+    needs_.trailing_bytes = trailing.bytes();
+    needs_.backward_trails = backward_data_.has_value();
   }
 
   [[nodiscard]] const KernelNeeds& needs() const override { return needs_; }
@@ -153,7 +158,7 @@ class ConvLibraryKernel final : public Kernel {
                          .add = unit_.adds ? binding.inputs[1] : nullptr},
                         scratch(workspace_at_));
     if (!backward_weights_) return;
-    backward_weights_->bind(source, read, gradient(0), scratch(workspace_at_));
+    backward_weights_->bind(source, read, gradient(0), trailing(weights_workspace_at_));
     if (!backward_data_) return;
     backward_data_->bind({.source = binding.input_gradients[0], .destination = read, .weights = weights},
                          scratch(workspace_at_));
@@ -182,15 +187,11 @@ class ConvLibraryKernel final : public Kernel {
 
   void backward(const StepContext& /*context*/) override {
     if (norm_) norm_->backward();
-    backward_weights_->run();
-    if (backward_data_) backward_data_->run(handles_);
-    if (!unit_.conv.bias) return;
-    if (bias_is_zero_) {
-      clear(context_, gradient(1), order_.out);
-    } else {
-      channel_totals(context_, problem_.type, bound_.output_gradient, rows(), order_.out, gradient(1),
-                     scratch(workspace_at_));
-    }
+    if (!backward_data_) return parameter_gradients(context_, handles_);
+    run_beside(context_, [this](const CudaContext& context) {
+      parameter_gradients(context, context.stream == context_.stream ? handles_ : side_handles_);
+    });
+    backward_data_->run(handles_);
   }
 
   [[nodiscard]] OperationReport report_forward() const override {
@@ -205,6 +206,17 @@ class ConvLibraryKernel final : public Kernel {
   }
 
  private:
+  void parameter_gradients(const CudaContext& context, const LibraryHandles& handles) {
+    backward_weights_->run(context, handles);
+    if (sums_bias()) {
+      channel_totals(context, problem_.type, bound_.output_gradient, rows(), order_.out, gradient(1),
+                     trailing(bias_workspace_at_));
+    } else if (unit_.conv.bias) {
+      clear(context, gradient(1), order_.out);
+    }
+  }
+
+  [[nodiscard]] bool sums_bias() const { return unit_.conv.bias && !bias_is_zero_; }
   [[nodiscard]] std::int64_t rows() const { return problem_.destination.elements() / order_.out; }
   [[nodiscard]] std::size_t weight_bytes() const {
     return static_cast<std::size_t>(order_.padded_elements()) * size_of(problem_.type);
@@ -226,6 +238,9 @@ class ConvLibraryKernel final : public Kernel {
   }
   [[nodiscard]] void* scratch(std::size_t at) const {
     return bound_.scratch == nullptr ? nullptr : static_cast<std::byte*>(bound_.scratch) + at;
+  }
+  [[nodiscard]] void* trailing(std::size_t at) const {
+    return bound_.trailing == nullptr ? nullptr : static_cast<std::byte*>(bound_.trailing) + at;
   }
   [[nodiscard]] float* gradient(std::size_t i) const {
     return static_cast<float*>(bound_.parameter_gradients[i]);
@@ -268,6 +283,7 @@ class ConvLibraryKernel final : public Kernel {
 
   CudaContext context_;
   const LibraryHandles& handles_;
+  const LibraryHandles& side_handles_;
   ConvUnit unit_;
   ConvGraph::Problem problem_;
   bool trains_;
@@ -279,8 +295,10 @@ class ConvLibraryKernel final : public Kernel {
   std::unique_ptr<TrainedNorm> norm_;  // in training
   std::unique_ptr<WeightGradient> backward_weights_;
   std::optional<ConvGraph> backward_data_;
-  std::size_t padded_at_ = 0;     // in what is saved, or without training in the scratch
-  std::size_t workspace_at_ = 0;  // in the scratch; the directions use it in turn
+  std::size_t padded_at_ = 0;             // in what is saved, or without training in the scratch
+  std::size_t workspace_at_ = 0;          // in the scratch; forward and the input's gradient use it in turn
+  std::size_t weights_workspace_at_ = 0;  // in what trails
+  std::size_t bias_workspace_at_ = 0;     // likewise
   DeviceBytes weights_space_;
   DeviceBytes shifts_space_;
 };

@@ -18,6 +18,7 @@ class LibraryHandles;
 struct ConvTools {
   const CudaContext& context;
   const LibraryHandles& handles;
+  const LibraryHandles& side_handles;  // for what runs beside
   CudaTuner& tuner;
   bool own_kernels = true;  // descent's own may take a part where they are faster
 };

@@ -4,6 +4,7 @@
 #include "cuda/library/conv_choice.h"
 #include "cuda/library/handles.h"
 #include "cuda/library/kernels.h"
+#include "cuda/side_stream.h"
 
 #include <fmt/format.h>
 
@@ -46,12 +47,12 @@ std::string three_parts(std::size_t version, std::size_t large, std::size_t smal
 
 class NvidiaLibraries final : public CudaLibraries {
  public:
-  explicit NvidiaLibraries(const CudaContext& context) : handles_(context) {}
+  explicit NvidiaLibraries(const CudaContext& context) : handles_(context), side_handles_(beside(context)) {}
 
   [[nodiscard]] std::unique_ptr<Kernel> make_conv(const KernelRequest& request, Layout layout,
                                                   const CudaContext& context,
                                                   const KernelChoices& choices) override {
-    const ConvTools tools{context, handles_, choices.tuner, choices.own_kernels};
+    const ConvTools tools{context, handles_, side_handles_, choices.tuner, choices.own_kernels};
     return layout == nhwc ? make_conv_library(request, tools) : nullptr;
   }
   [[nodiscard]] std::unique_ptr<Kernel> make_linear(const KernelRequest& request, Layout layout,
@@ -65,6 +66,7 @@ class NvidiaLibraries final : public CudaLibraries {
 
  private:
   LibraryHandles handles_;
+  LibraryHandles side_handles_;
 };
 
 }  // namespace

@@ -22,10 +22,8 @@ bool needs_restoring(const ConvGraph::Problem& problem) {
 
 class GraphWeightGradient final : public WeightGradient {
  public:
-  GraphWeightGradient(const ConvTools& tools, const ConvGraph::Problem& problem, ConvGraph graph)
-      : context_(tools.context),
-        handles_(tools.handles),
-        order_(order_of(problem)),
+  GraphWeightGradient(const ConvGraph::Problem& problem, ConvGraph graph)
+      : order_(order_of(problem)),
         type_(problem.weight_gradient),
         restores_(needs_restoring(problem)),
         graph_(std::move(graph)) {
@@ -48,14 +46,12 @@ class GraphWeightGradient final : public WeightGradient {
     graph_.bind({.source = x, .destination = dz, .weights = written_}, within(workspace_at_));
   }
 
-  void run() override {
-    graph_.run(handles_);
-    if (restores_) restore_gradient(context_, order_, type_, written_, dw_);
+  void run(const CudaContext& context, const LibraryHandles& handles) override {
+    graph_.run(handles);
+    if (restores_) restore_gradient(context, order_, type_, written_, dw_);
   }
 
  private:
-  CudaContext context_;
-  const LibraryHandles& handles_;
   WeightOrder order_;
   DType type_;
   bool restores_;
@@ -69,8 +65,8 @@ class GraphWeightGradient final : public WeightGradient {
 
 class OwnWeightGradient final : public WeightGradient {
  public:
-  OwnWeightGradient(const CudaContext& context, const Gather& forward, int zero_channels)
-      : context_(context), products_(forward, forward.in - zero_channels) {}
+  OwnWeightGradient(const Gather& forward, int zero_channels)
+      : products_(forward, forward.in - zero_channels) {}
 
   [[nodiscard]] std::string implementation() const override { return "own"; }
   [[nodiscard]] std::size_t scratch_bytes() const override { return products_.partial_bytes(); }
@@ -82,10 +78,11 @@ class OwnWeightGradient final : public WeightGradient {
     partial_ = static_cast<float*>(scratch);
   }
 
-  void run() override { products_.run(context_, x_, dz_, partial_, dw_); }
+  void run(const CudaContext& context, const LibraryHandles& /*handles*/) override {
+    products_.run(context, x_, dz_, partial_, dw_);
+  }
 
  private:
-  CudaContext context_;
   WeightProducts products_;
   const Bf16* x_ = nullptr;
   const Bf16* dz_ = nullptr;
@@ -108,14 +105,14 @@ std::optional<Gather> own_gather(const ConvTools& tools, const ConvGraph::Proble
 // Descent's own first: among deterministic engines cuDNN's heuristics prefer ones that take many times as long.
 std::unique_ptr<WeightGradient> by_rule(const ConvTools& tools, ConvGraph::Problem problem) {
   if (const auto forward = own_gather(tools, problem))
-    return std::make_unique<OwnWeightGradient>(tools.context, *forward, problem.zero_channels);
+    return std::make_unique<OwnWeightGradient>(*forward, problem.zero_channels);
   auto graph = make_graph(tools, weights_direction, problem, {});
   if (!graph && problem.type != DType::f32) {
     problem.weight_gradient = problem.type;
     graph = make_graph(tools, weights_direction, problem, {});
   }
   if (!graph) return nullptr;
-  return std::make_unique<GraphWeightGradient>(tools, problem, std::move(*graph));
+  return std::make_unique<GraphWeightGradient>(problem, std::move(*graph));
 }
 
 // Graph and restoring together, as steps run them.
@@ -138,13 +135,13 @@ double own_seconds(const ConvTools& tools, const ConvGraph::Problem& problem, co
   std::optional<OwnWeightGradient> own;
   const std::string key = graph_name(tools, weights_direction, problem) + " own";
   return tools.tuner.seconds(key, [&]() -> std::function<void()> {
-    own.emplace(tools.context, forward, problem.zero_channels);
+    own.emplace(forward, problem.zero_channels);
     own->bind(memory.take(TensorDesc{problem.type, problem.source}.bytes()),
               memory.take(TensorDesc{problem.type, problem.destination}.bytes()),
               static_cast<float*>(
                   memory.take(static_cast<std::size_t>(order_of(problem).elements()) * sizeof(float))),
               memory.take(own->scratch_bytes()));
-    return [&own] { own->run(); };
+    return [&own, &tools] { own->run(tools.context, tools.handles); };
   });
 }
 
@@ -169,12 +166,12 @@ std::unique_ptr<WeightGradient> make_weight_gradient(const ConvTools& tools,
   if (const auto forward = own_gather(tools, problem)) {
     const double seconds = own_seconds(tools, problem, *forward);
     if (seconds < (best ? best->seconds : CudaTuner::never))
-      return std::make_unique<OwnWeightGradient>(tools.context, *forward, problem.zero_channels);
+      return std::make_unique<OwnWeightGradient>(*forward, problem.zero_channels);
   }
   if (!best) return nullptr;
   auto graph = make_graph(tools, weights_direction, chosen, best->engine);
   if (!graph) return nullptr;
-  return std::make_unique<GraphWeightGradient>(tools, chosen, std::move(*graph));
+  return std::make_unique<GraphWeightGradient>(chosen, std::move(*graph));
 }
 
 }  // namespace descent

@@ -20,7 +20,8 @@ class WeightGradient {
   [[nodiscard]] virtual std::size_t scratch_bytes() const = 0;
   // From the convolution's input and its output's gradient to the parameter's gradient, f32 in O×I×H×W.
   virtual void bind(void* x, void* dz, float* dw, void* scratch) = 0;
-  virtual void run() = 0;
+  // On the context's stream, which the handles work on.
+  virtual void run(const CudaContext& context, const LibraryHandles& handles) = 0;
 };
 
 // Null if there is none. By rule cuDNN's; where kernels are timed and it may be, descent's own is one more.
