@@ -97,7 +97,7 @@ struct PictureTiles {
 std::optional<PictureTiles> picture_tiles(const CudaContext& context, const Gather& gather) {
   constexpr int least_pictures = 32;
   constexpr int wanted_blocks = 264;                // two a multiprocessor of the largest devices
-  constexpr std::size_t most_shared = 100U << 10U;  // so that two blocks share a multiprocessor
+  constexpr std::size_t most_shared = 112U << 10U;  // so that two blocks share a multiprocessor
   constexpr std::size_t fixed = 2U << 10U;          // of what the kernel has besides
   if (!gather.has_table || gather.groups > 1 || gather.pictures < least_pictures) return {};
   const Reach rows(gather.rows);
@@ -128,7 +128,9 @@ std::optional<PictureTiles> picture_tiles(const CudaContext& context, const Gath
   const int depth = in_fours ? tiles.channels / 4 : tiles.channels;
   while (tiles.teams() < most_teams && tiles.items * tiles.teams() * 2 <= threads && tiles.teams() * 2 <= depth)
     ++tiles.teams_log;
-  if (tiles.shared_bytes(gather) > limit) return {};
+  // With fewer sums loading the weights would take longer than multiplying.
+  constexpr int least_items = 64;
+  if (tiles.shared_bytes(gather) > limit || tiles.items < least_items) return {};
   return tiles;
 }
 

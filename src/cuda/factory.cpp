@@ -59,8 +59,12 @@ void CudaFactory::enter() {
   check(cudaSetDevice(state_->context.ordinal), "cudaSetDevice");
 }
 
-void CudaFactory::run(const PlanPart& part, const StepContext& context, const std::function<void()>& work) {
+void CudaFactory::run(const PlanPart& part, const StepContext& context, const std::function<void()>& kernels) {
   const CudaTurn turn(*state_);
+  const auto work = [&] {
+    kernels();
+    state_->side->catch_up();
+  };
   if (draws_) {
     const StepMoment moment{context.seed, context.first_picture, context.epoch};
     post(state_->context, state_->moment.as<StepMoment>(), moment);
@@ -69,7 +73,6 @@ void CudaFactory::run(const PlanPart& part, const StepContext& context, const st
   const auto found = std::ranges::find(recordings_, part, &Recording::part);
   if (part.kind == PlanPart::Kind::other) {
     work();
-    end_backward();
   } else if (found == recordings_.end()) {
     work();
     recordings_.push_back({part, {}});
@@ -167,7 +170,9 @@ void CudaFactory::load(const PictureSource& source, std::span<const std::uint32_
 
 // While a part is recorded nothing runs: run() expects a result of each launch.
 void CudaFactory::gather_result(const Tensor& loss_rows) {
-  result_->gather(static_cast<const float*>(loss_rows.data), loss_rows.desc.shape[0]);
+  run_beside(state_->context, [&](const CudaContext& context) {
+    result_->gather(context, static_cast<const float*>(loss_rows.data), loss_rows.desc.shape[0]);
+  });
   if (!recording_) result_->expect();
 }
 

@@ -21,7 +21,7 @@ class CudaFactory final : public KernelFactory {
 
   void enter() override;
   // The first time as asked for, the second time recorded, from then on played back.
-  void run(const PlanPart& part, const StepContext& context, const std::function<void()>& work) override;
+  void run(const PlanPart& part, const StepContext& context, const std::function<void()>& kernels) override;
   void forget() override;
   [[nodiscard]] std::size_t claim(std::span<const Layer* const> run, const PlanRequest& request) const override;
   void consider(std::span<const KernelRequest> requests) override;

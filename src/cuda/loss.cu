@@ -1,6 +1,6 @@
 // Softmax cross-entropy, a warp a row. Forward also writes the gradient, which needs what the loss has just
-// computed. Bound: bytes, the logits and targets once and the gradient once; a batch of them stays in the
-// cache.
+// computed: there is no backward. Bound: bytes, the logits and targets once and the gradient once; a batch of
+// them stays in the cache.
 #include "cuda/cuda_kernel.h"
 #include "cuda/sums.h"
 
@@ -75,41 +75,28 @@ __global__ void cross_entropy(const float* logits, const float* targets, float* 
   }
 }
 
-__global__ void copy(const float* from, float* to, std::int64_t count) {
-  for (const std::int64_t i : grid_stride(count)) to[i] = from[i];
-}
-
 class SoftmaxCrossEntropyKernel : public CudaKernel {
  public:
   SoftmaxCrossEntropyKernel(const KernelRequest& request, Layout layout, const CudaContext& context)
       : CudaKernel(context),
         rows_(request.inputs[0].shape[0]),
-        classes_(request.inputs[0].shape.elements() / rows_),
-        keeps_gradient_(wants_gradient(request)) {
+        classes_(request.inputs[0].shape.elements() / rows_) {
     needs_.inputs.assign(2, Format{});
+    needs_.forward_writes_gradient = wants_gradient(request);
     const auto count = static_cast<double>(rows_ * classes_);
-    forward_report_ = report(request, "forward", layout, 0, (keeps_gradient_ ? 12 : 8) * count);
-    if (!keeps_gradient_) return;
-    needs_.saved_bytes = static_cast<std::size_t>(rows_ * classes_) * sizeof(float);
-    backward_report_ = report(request, "backward", layout, 0, 8 * count);
+    forward_report_ = report(request, needs_.forward_writes_gradient ? "forward, gradient" : "forward", layout,
+                             0, (needs_.forward_writes_gradient ? 12 : 8) * count);
   }
 
   void forward(const StepContext& /*step*/) override {
     Grid grid = grid_for(context_, rows_ * warp, rows_a_block * warp);
     launch(context_, "softmax_cross_entropy forward", grid, cross_entropy, input(0), input(1), output(),
-           keeps_gradient_ ? static_cast<float*>(bound_.saved) : nullptr, rows_, static_cast<int>(classes_));
-  }
-
-  void backward(const StepContext& /*step*/) override {
-    if (!keeps_gradient_ || input_gradient() == nullptr) return;
-    launch(context_, "softmax_cross_entropy backward", grid_for(context_, rows_ * classes_), copy,
-           static_cast<const float*>(bound_.saved), input_gradient(), rows_ * classes_);
+           input_gradient(), rows_, static_cast<int>(classes_));
   }
 
  private:
   std::int64_t rows_;
   std::int64_t classes_;
-  bool keeps_gradient_;
 };
 
 }  // namespace

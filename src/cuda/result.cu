@@ -57,8 +57,8 @@ CudaResult::CudaResult(const CudaContext& context)
   launch(context_, "first result", {1, 1}, begin, sums_.as<Sums>());
 }
 
-void CudaResult::gather(const float* loss_rows, std::int64_t rows) {
-  launch(context_, "adding up losses", {1, 256}, add_up, loss_rows, rows, sums_.as<Sums>(),
+void CudaResult::gather(const CudaContext& context, const float* loss_rows, std::int64_t rows) const {
+  launch(context, "adding up losses", {1, 256}, add_up, loss_rows, rows, sums_.as<Sums>(),
          static_cast<volatile Letter*>(letter_there_));
 }
 

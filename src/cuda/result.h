@@ -15,7 +15,7 @@ class CudaResult {
   explicit CudaResult(const CudaContext& context);
 
   // Within a recorded part: adds up rows of loss and rightness.
-  void gather(const float* loss_rows, std::int64_t rows);
+  void gather(const CudaContext& context, const float* loss_rows, std::int64_t rows) const;
   // A gathering has been started, recorded or not; result() waits for the last one.
   void expect() { ++expected_; }
   [[nodiscard]] bool is_expected() const { return expected_ > 0; }

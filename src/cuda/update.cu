@@ -166,9 +166,15 @@ CudaUpdateKey CudaUpdate::prepare(ParameterStore& store, OptimizerState& state, 
   stride_ = static_cast<std::int64_t>(store.layout().trained_elements);
   std::visit([&](const auto& rule) { prepared_.chunks = write_table(rule, state.step, request, letter_); },
              request.optimizer);
-  if (table_.bytes() < letter_.size()) table_ = DeviceBytes(letter_.size());
+  if (table_.bytes() < letter_.size()) {
+    table_ = DeviceBytes(letter_.size());
+    posted_.clear();
+  }
   prepared_.table = table_.as();
-  post(context_, table_.as(), letter_);
+  if (letter_ != posted_) {  // of rules without a memory only the rate changes
+    post(context_, table_.as(), letter_);
+    posted_ = letter_;
+  }
   return prepared_;
 }
 

@@ -41,6 +41,7 @@ class CudaUpdate {
   DeviceBytes table_;     // of the ranges: where they lie and their steps
   DeviceBytes partials_;  // of the gradients' norm
   std::vector<std::byte> letter_;
+  std::vector<std::byte> posted_;  // the table's content
   CudaUpdateKey prepared_;
   std::int64_t stride_ = 0;  // of the slots of the state
   double clip_norm_ = 0;

@@ -306,6 +306,8 @@ class Assembler {
         for (const auto& gradient : node.input_gradients) {
           if (gradient) touch(*gradient, backward);
         }
+        const auto first = node.input_gradients.empty() ? std::nullopt : node.input_gradients.front();
+        if (needs.forward_writes_gradient && first) touch(*first, i);
       }
       lifetimes.push_back({needs.saved_bytes, i, training_ ? done : i});
       trailing.push_back({training_ ? needs.trailing_bytes : 0, backward, done});

@@ -46,8 +46,9 @@ struct KernelNeeds {
   // The output shares the memory of input 0. A kernel that then works in place (rather than not at all)
   // may ask for it only where KernelRequest::input_is_free.
   bool output_is_input = false;
-  bool gradient_is_shared = false;  // input gradients share the output gradient's memory: no work backward
-  bool gradients_are_one = false;   // input gradients share one memory, which backward writes once
+  bool gradient_is_shared = false;       // input gradients share the output gradient's memory: no work backward
+  bool gradients_are_one = false;        // input gradients share one memory, which backward writes once
+  bool forward_writes_gradient = false;  // of input 0: backward finds it done
   // Backward writes the gradient of input 0 where it has read input 0 for the last time: both may share memory.
   bool gradient_over_input = false;
 };
