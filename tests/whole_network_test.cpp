@@ -86,6 +86,11 @@ BOOST_AUTO_TEST_CASE(a_training_step_of_the_seed_network_agrees_with_the_referen
   check_training_step(network_row("convnet", 3, Mode::train));
 }
 
+// Enough pictures for kernels that hold whole ones, and take sums for each other.
+BOOST_AUTO_TEST_CASE(a_training_step_on_many_pictures_agrees_with_the_reference) {
+  check_training_step(network_row("convnet", 34, Mode::train));
+}
+
 BOOST_DATA_TEST_CASE(inference_agrees_with_the_reference, data::make(networks), network) {
   const OpCase row = network_row(network, 5, Mode::infer);
   reference::ReferenceDevice reference;

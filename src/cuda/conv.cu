@@ -2,12 +2,13 @@
 // inference batch normalisation, a residual sum and an activation; each of them may be missing.
 //
 // Idea: few passes over memory. Forward, the statistics are summed up where the convolution's sums are still in
-// registers; one pass then normalises and activates. In inference everything happens there. Backward, one pass
-// sums what the normalisation needs, and one makes the gradient of the convolution's output; then the weights'
-// gradient is computed beside the input's, which alone the layers before wait for. Without an input's gradient
-// the weights' makes that of the output on the way.
+// registers; one pass then normalises and activates. In inference everything happens there. Backward, the sums
+// that the normalisation needs are taken by whoever writes the output's gradient, or by a pass; the gradient of
+// the convolution's output is made where the input's is computed, or by a pass. The weights' gradient is
+// computed beside what follows: the layers before do not wait for it.
 //
 // Bound: the products' FLOPs (conv_tiles.h); around them 12 bytes an output forward and 20 backward in f32.
+#include "cuda/awaited_sums.h"
 #include "cuda/conv_passes.h"
 #include "cuda/counters.h"
 #include "cuda/cuda_kernel.h"
@@ -36,7 +37,7 @@ Conv conv_of(const Unit& unit) {
 }
 
 template <class Element>
-class ConvKernel final : public CudaKernel {
+class ConvKernel final : public CudaKernel, public AwaitsSums, public GivesSums {
  public:
   ConvKernel(const KernelRequest& request, Layout layout, const CudaContext& context)
       : CudaKernel(context),
@@ -79,33 +80,46 @@ class ConvKernel final : public CudaKernel {
     if (activation_) gradient.activation = *activation_;
     if (has_inner()) gradient.z = saved<Element>(inner_at_);
     if (norm_) {
-      const NormGradients of_norm{static_cast<double>(shape_.rows),
-                                  norm_parameter(bound_.parameters, 0),
-                                  saved<ChannelMoments>(moments_at_),
-                                  norm_parameter(bound_.parameter_gradients, 0),
-                                  norm_parameter(bound_.parameter_gradients, 1),
-                                  scratch<ChannelBackward>(back_at_)};
-      gradient.by = saved<ChannelForward>(by_at_);
-      gradient.back = of_norm.back;
-      norm_gradient_sums(context_, shape_, gradient.z, gradient.dy, gradient.by, gradient.activation, sums(),
-                         of_norm);
+      const AwaitedSums of_norm = awaited();
+      gradient.by = of_norm.by;
+      gradient.back = of_norm.gradients.back;
+      if (!sums_come_) {
+        norm_gradient_sums(context_, shape_, gradient.z, gradient.dy, gradient.by, gradient.activation,
+                           of_norm.sums, of_norm.gradients);
+      }
     }
     Element* const dx = input_gradient<Element>();
     if (dx == nullptr) return parameter_gradients(context_, gradient);
-    if (norm_) {
-      auto* const dz = trailing<Element>(dz_at_);
-      norm_input_gradient(context_, shape_, gradient.z, gradient.dy, gradient.by, gradient.back,
-                          gradient.activation, dz);
-      gradient = {.dy = dz};
+    if (has_inner()) gradient.dz = trailing<Element>(dz_at_);
+    if (norm_ && makes_gradient(context_, backward_)) {
+      gather_product(context_, backward_, ending_of_gradient(), gradient, tensor(bound_.parameters, 0), dx);
+      return parameter_gradients_beside(gradient.dz);
     }
+    if (norm_) {
+      norm_input_gradient(context_, shape_, gradient.z, gradient.dy, gradient.by, gradient.back,
+                          gradient.activation, gradient.dz);
+    }
+    const Element* const dz = has_inner() ? gradient.dz : gradient.dy;
     if (activation_ && !norm_) {  // dz is made with the weights' gradient, and waited for
-      gradient.dz = trailing<Element>(dz_at_);
       parameter_gradients(context_, gradient);
     } else {
-      run_beside(context_, [&](const CudaContext& context) { parameter_gradients(context, gradient); });
+      parameter_gradients_beside(dz);
     }
-    gather_product(context_, backward_, ConvEnding<Element>{},
-                   gradient.dz != nullptr ? gradient.dz : gradient.dy, tensor(bound_.parameters, 0), dx);
+    gather_product(context_, backward_, ending_of_gradient(), dz, tensor(bound_.parameters, 0), dx);
+  }
+
+  bool await_sums() override { return sums_come_ = trains_ && norm_; }
+  [[nodiscard]] AwaitedSums awaited() const override {
+    return {saved<Element>(inner_at_),
+            saved<ChannelForward>(by_at_),
+            activation_.value_or(ReluRule(no_activation)),
+            sums(),
+            {static_cast<double>(shape_.rows), norm_parameter(bound_.parameters, 0),
+             saved<ChannelMoments>(moments_at_), norm_parameter(bound_.parameter_gradients, 0),
+             norm_parameter(bound_.parameter_gradients, 1), saved<ChannelBackward>(back_at_)}};
+  }
+  void give_sums_to(AwaitsSums& other) override {
+    if (trains_ && takes_gradient_sums(context_, backward_) && other.await_sums()) sums_for_ = &other;
   }
 
  private:
@@ -113,6 +127,19 @@ class ConvKernel final : public CudaKernel {
     weight_gradient(context, forward_, input<Element>(), gradient,
                     {trailing<float>(partial_weights_at_), tensor(bound_.parameter_gradients, 0),
                      op_.bias ? tensor(bound_.parameter_gradients, 1) : nullptr, bias_is_zero_});
+  }
+
+  void parameter_gradients_beside(const Element* dz) const {
+    run_beside(context_, [&](const CudaContext& context) { parameter_gradients(context, {.dy = dz}); });
+  }
+
+  [[nodiscard]] ConvEnding<Element> ending_of_gradient() const {
+    ConvEnding<Element> ending;
+    if (sums_for_ == nullptr) return ending;
+    const AwaitedSums other = sums_for_->awaited();
+    ending.sums = other.sums;
+    ending.gradient_sums = {static_cast<const Element*>(other.z), other.by, other.activation, other.gradients};
+    return ending;
   }
 
   // The convolution's output is not the unit's.
@@ -126,11 +153,10 @@ class ConvKernel final : public CudaKernel {
     if (has_inner()) inner_at_ = saved.take(request.output.bytes());
     moments_at_ = saved.take(norm_ ? channels * sizeof(ChannelMoments) : 0);
     by_at_ = saved.take(norm_ ? channels * sizeof(ChannelForward) : 0);
+    // Not in the scratch: another kernel may take the sums.
+    partial_at_ = saved.take(norm_ ? shape_.partial_bytes() : 0);
+    back_at_ = saved.take(norm_ ? channels * sizeof(ChannelBackward) : 0);
     needs_.saved_bytes = saved.bytes();
-    Space scratch;
-    partial_at_ = scratch.take(norm_ ? shape_.partial_bytes() : 0);
-    back_at_ = scratch.take(norm_ ? channels * sizeof(ChannelBackward) : 0);
-    needs_.scratch_bytes = scratch.bytes();
     Space trailing;
     dz_at_ = trailing.take(has_inner() && wants_gradient(request) ? request.output.bytes() : 0);
     partial_weights_at_ = trailing.take(tiles.partial_bytes(forward_));
@@ -193,14 +219,10 @@ class ConvKernel final : public CudaKernel {
     return reinterpret_cast<T*>(static_cast<std::byte*>(bound_.saved) + at);
   }
   template <class T>
-  [[nodiscard]] T* scratch(std::size_t at) const {
-    return reinterpret_cast<T*>(static_cast<std::byte*>(bound_.scratch) + at);
-  }
-  template <class T>
   [[nodiscard]] T* trailing(std::size_t at) const {
     return reinterpret_cast<T*>(static_cast<std::byte*>(bound_.trailing) + at);
   }
-  [[nodiscard]] PartialSums sums() const { return {scratch<ChannelSums>(partial_at_), counters_.data()}; }
+  [[nodiscard]] PartialSums sums() const { return {saved<ChannelSums>(partial_at_), counters_.data()}; }
 
   Conv op_;
   std::optional<BatchNorm> norm_;
@@ -210,6 +232,8 @@ class ConvKernel final : public CudaKernel {
   Gather forward_;
   Gather backward_;
   NormRows shape_;
+  bool sums_come_ = false;          // who writes the output's gradient takes the sums
+  AwaitsSums* sums_for_ = nullptr;  // of the kernel whose output is input 0; it takes its sums on the way
   std::size_t inner_at_ = 0;
   std::size_t moments_at_ = 0;
   std::size_t by_at_ = 0;

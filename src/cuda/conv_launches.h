@@ -14,11 +14,14 @@ template <class Element>
 void launch_conv_few(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
                      const Element* source, const float* weights, Element* destination);
 
-// Where pictures are many and small, and their convolution has one group.
-[[nodiscard]] bool suits_pictures(const CudaContext& context, const Gather& gather);
+// Where PictureTiles::of() finds tiles.
 template <class Element>
 void launch_conv_pictures(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
                           const Element* source, const float* weights, Element* destination);
+
+template <class Element>
+void launch_conv_pictures(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
+                          const OutputGradient<Element>& source, const float* weights, Element* destination);
 
 // A table of taps.
 template <class Element>

@@ -2,6 +2,7 @@
 #include "cuda/conv_passes.h"
 
 #include "cuda/conv_launches.h"
+#include "cuda/picture_tiles.h"
 
 namespace descent {
 
@@ -23,6 +24,14 @@ bool takes_sums(const Gather& gather) {
   return kind_of(gather) != Kind::each;
 }
 
+bool takes_gradient_sums(const CudaContext& context, const Gather& gather) {
+  return gather.out % 4 == 0 && PictureTiles::of(context, gather);
+}
+
+bool makes_gradient(const CudaContext& context, const Gather& gather) {
+  return gather.in % 4 == 0 && gather.in <= PictureTiles::most_columns && PictureTiles::of(context, gather);
+}
+
 // So few sums that tiles of them would leave most multiprocessors idle. Bound: the weights a cell reads, again
 // and again, through the second cache.
 template <class Element>
@@ -37,7 +46,7 @@ void gather_product(const CudaContext& context, const Gather& gather, const Conv
                     const Element* source, const float* weights, Element* destination) {
   if (suits_dots(gather, ending))
     return launch_conv_dots(context, gather, ending, source, weights, destination);
-  if (suits_pictures(context, gather))
+  if (PictureTiles::of(context, gather))
     return launch_conv_pictures(context, gather, ending, source, weights, destination);
   switch (kind_of(gather)) {
     case Kind::few:
@@ -49,6 +58,16 @@ void gather_product(const CudaContext& context, const Gather& gather, const Conv
   }
 }
 
+template <class Element>
+void gather_product(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
+                    const OutputGradient<Element>& gradient, const float* weights, Element* destination) {
+  launch_conv_pictures(context, gather, ending, gradient, weights, destination);
+}
+
+template void gather_product(const CudaContext&, const Gather&, const ConvEnding<float>&,
+                             const OutputGradient<float>&, const float*, float*);
+template void gather_product(const CudaContext&, const Gather&, const ConvEnding<Bf16>&,
+                             const OutputGradient<Bf16>&, const float*, Bf16*);
 template void gather_product(const CudaContext&, const Gather&, const ConvEnding<float>&, const float*,
                              const float*, float*);
 template void gather_product(const CudaContext&, const Gather&, const ConvEnding<Bf16>&, const Bf16*,

@@ -13,6 +13,16 @@
 
 namespace descent {
 
+// Σg, Σg·z a channel of a normalisation, where the gradient of its (activated) output is written; g is that
+// gradient through the activation.
+template <class Element>
+struct GradientSums {
+  const Element* z = nullptr;  // null: none are taken
+  const ChannelForward* by = nullptr;
+  ReluRule activation{no_activation};
+  NormGradients gradients{};
+};
+
 // What becomes of a sum before it is written: y = activation(sum·slope + shift + residual). Slope and shift
 // take in the bias and, in inference, batch normalisation with its running statistics.
 template <class Element>
@@ -33,6 +43,8 @@ struct ConvEnding {
   // Training: Σy, Σy² a channel of what is written. Only where takes_sums() says so.
   PartialSums sums{};
   NormStatistics statistics{};
+  // Backward, instead: those of what is written. Only where takes_gradient_sums() says so.
+  GradientSums<Element> gradient_sums{};
 
   struct Channel {
     float slope, shift;
@@ -56,6 +68,9 @@ void gather_product(const CudaContext& context, const Gather& gather, const Conv
 // Whether the ending's sums are taken for this gather; else a pass of their own must.
 [[nodiscard]] bool takes_sums(const Gather& gather);
 
+// Whether it takes the ending's gradient_sums.
+[[nodiscard]] bool takes_gradient_sums(const CudaContext& context, const Gather& gather);
+
 // dz from z and dy, where the convolution's output went on through normalisation and activation:
 // dz = (z − centre)·slope + (g·gain + shift), g being dy through the activation. Without z: dz is dy.
 template <class Element>
@@ -67,6 +82,13 @@ struct OutputGradient {
   ReluRule activation{no_activation};
   Element* dz = nullptr;  // written for others, if not null
 };
+
+// Backward from dz that is made on the way, and written: for a gradient through a normalisation. Only where
+// makes_gradient() says so.
+template <class Element>
+void gather_product(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
+                    const OutputGradient<Element>& gradient, const float* weights, Element* destination);
+[[nodiscard]] bool makes_gradient(const CudaContext& context, const Gather& gather);
 
 // How the sum over cells is cut: so many outputs a block, so many parts.
 struct WeightTiles {

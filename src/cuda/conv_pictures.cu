@@ -2,144 +2,91 @@
 //
 // Idea: where a few pictures with their borders and all the weights fit into shared memory, nothing is
 // gathered. A block loads pictures as they lie in memory, once for all taps and phases, and a thread sums up
-// four cells × four destination channels with no test on the way: windows that reach over the edge find zeros
-// there. Teams of threads share the source channels where that leaves threads without work. Bound: 2 FLOPs a
-// product at the device's f32 peak, eight reads of 16 bytes from shared memory for 64 products.
+// four cells × four destination channels in steps of four source channels of a tap, with no test on the way:
+// windows that reach over the edge find zeros there. Teams of threads share the steps where that leaves threads
+// without work. Backward, what is loaded can be made on the way: the gradient of a convolution's output, from
+// that of what normalises and activates it; and what is written can be summed up for the normalisation that
+// waits for it. Bound: 2 FLOPs a product at the device's f32 peak, eight reads of 16 bytes from shared memory
+// for 64 products.
 #include "cuda/conv_ending.h"
 #include "cuda/conv_launches.h"
-#include "cuda/divider.h"
 #include "cuda/intrinsics.h"
 #include "cuda/launch.h"
+#include "cuda/picture_tiles.h"
 
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
-#include <optional>
 
 namespace descent {
 
 namespace {
 
-constexpr int threads_log = 8;
-constexpr int threads = 1 << threads_log;
-constexpr int warps = threads / 32;
-constexpr int high = 4;  // cells of a thread
-constexpr int wide = 4;  // channels of a thread
-constexpr int most_columns = 64;
-constexpr int most_teams = warps;
+constexpr int threads = PictureTiles::threads;
+constexpr int high = PictureTiles::high;
+constexpr int wide = PictureTiles::wide;
 
-// Source positions along one axis that some window reads.
-struct Reach {
-  int first = 0;
-  int count = 0;
+// What pictures are loaded from; `at` counts elements.
+template <class Element>
+struct PlainSource {
+  const Element* from;
 
-  explicit Reach(const GatherAxis& axis) {
-    int last = -1;
-    for (int phase = 0; phase < axis.phases(); ++phase) {
-      for (int tap = 0; tap < axis.kernel; ++tap) {
-        if (!axis.has(phase, tap) || axis.cells(phase) == 0) continue;
-        first = std::min(first, axis.origin(0) + axis.shift(phase, tap));
-        last = std::max(last, axis.origin(axis.cells(phase) - 1) + axis.shift(phase, tap));
-      }
+  __device__ void prepare(int /*channels*/) const {}
+  template <int vector>
+  __device__ void load(std::int64_t at, int /*channel*/, bool /*first*/, float (&values)[vector]) const {
+    load_floats<vector>(from + at, values);
+  }
+};
+
+// dz from dy and z; written by the first of those that make it.
+template <class Element>
+struct GradientSource {
+  OutputGradient<Element> gradient;
+
+  // What a channel is computed with, in shared memory: of 16 bytes each, four channels at once.
+  static __device__ float* table() {
+    alignas(16) __shared__ float numbers[6 * PictureTiles::most_columns];
+    return numbers;
+  }
+  __device__ void prepare(int channels) const {
+    constexpr int pitch = PictureTiles::most_columns;
+    for (int i = static_cast<int>(threadIdx.x); i < channels; i += threads) {
+      const ChannelForward forward = gradient.by[i];
+      const ChannelBackward backward = gradient.back[i];
+      table()[i] = forward.centre;
+      table()[pitch + i] = forward.slope;
+      table()[2 * pitch + i] = forward.shift;
+      table()[3 * pitch + i] = backward.gain;
+      table()[4 * pitch + i] = backward.slope;
+      table()[5 * pitch + i] = backward.shift;
     }
-    count = last - first + 1;
+  }
+  template <int vector>
+  __device__ void load(std::int64_t at, int channel, bool first, float (&values)[vector]) const {
+    constexpr int pitch = PictureTiles::most_columns;
+    float numbers[6][vector];
+#pragma unroll
+    for (int i = 0; i < 6; ++i) load_floats<vector>(table() + i * pitch + channel, numbers[i]);
+    float dy[vector];
+    load_floats<vector>(gradient.z + at, values);
+    load_floats<vector>(gradient.dy + at, dy);
+#pragma unroll
+    for (int i = 0; i < vector; ++i) {
+      const float centred = values[i] - numbers[0][i];
+      const float g = gradient.activation.gradient(centred * numbers[1][i] + numbers[2][i], dy[i]);
+      const float dz = centred * numbers[4][i] + (g * numbers[3][i] + numbers[5][i]);
+      values[i] = to_f32(to_element<Element>(dz));
+    }
+    if (first) store_floats<vector>(gradient.dz + at, values);
   }
 };
-
-// How pictures are cut into blocks, and how a block's shared memory is laid out.
-struct PictureTiles {
-  int pictures = 1;  // of a block at a time
-  // The frame: a picture with what windows reach beyond it.
-  int first_row = 0;
-  int first_column = 0;
-  int rows = 1;
-  int columns = 1;
-  int channels = 1;                     // of a pixel, zeros behind the source's
-  int pitch = 1;                        // floats from pixel to pixel: neighbours keep to banks of their own
-  int packs_log = 0;                    // of fours of destination channels of a block
-  int out_tiles = 1;                    // blocks side by side for all of them
-  int teams_log = 0;                    // of teams that share the source channels
-  int items = 0;                        // of a tile, of all phases
-  int quads[Gather::most_phases] = {};  // of a phase's cells
-  Divider by_channels;
-  Divider by_row;           // of source pixels that are loaded
-  Divider by_source_packs;  // that a pixel is loaded as
-
-  [[nodiscard]] constexpr int packs() const { return 1 << packs_log; }
-  [[nodiscard]] constexpr int out() const { return wide << packs_log; }
-  [[nodiscard]] constexpr int teams() const { return 1 << teams_log; }
-  [[nodiscard]] constexpr int team_threads() const { return threads >> teams_log; }
-  [[nodiscard]] constexpr int frame() const { return rows * columns * pitch; }
-  [[nodiscard]] constexpr int out_pitch() const { return out() + 4; }
-  // Of the source, that frames hold.
-  [[nodiscard]] constexpr int loaded_row() const { return std::max(first_row, 0); }
-  [[nodiscard]] constexpr int loaded_column() const { return std::max(first_column, 0); }
-  [[nodiscard]] constexpr int loaded_rows(const Gather& gather) const {
-    return std::min(first_row + rows, gather.rows.source) - loaded_row();
-  }
-  [[nodiscard]] constexpr int loaded_columns(const Gather& gather) const {
-    return std::min(first_column + columns, gather.columns.source) - loaded_column();
-  }
-  [[nodiscard]] constexpr int weights(const Gather& gather) const {
-    return gather.kernel() * channels * out_pitch();
-  }
-  // Sums of teams, then those a channel.
-  [[nodiscard]] constexpr int scratch() const {
-    return std::max({(teams() - 1) * team_threads() * high * wide, warps * 2 * out() * 2, 4 * threads});
-  }
-  [[nodiscard]] constexpr int frame_packs() const { return (pictures * frame() + 3) / 4; }
-  [[nodiscard]] constexpr std::size_t shared_bytes(const Gather& gather) const {
-    return static_cast<std::size_t>(scratch() + weights(gather) + 4 * frame_packs()) * sizeof(float);
-  }
-};
-
-// None where pictures are few or too large.
-std::optional<PictureTiles> picture_tiles(const CudaContext& context, const Gather& gather) {
-  constexpr int least_pictures = 32;
-  constexpr int wanted_blocks = 264;                // two a multiprocessor of the largest devices
-  constexpr std::size_t most_shared = 112U << 10U;  // so that two blocks share a multiprocessor
-  constexpr std::size_t fixed = 2U << 10U;          // of what the kernel has besides
-  if (!gather.has_table || gather.groups > 1 || gather.pictures < least_pictures) return {};
-  const Reach rows(gather.rows);
-  const Reach columns(gather.columns);
-  if (rows.count <= 0 || columns.count <= 0) return {};
-  PictureTiles tiles;
-  tiles.first_row = rows.first;
-  tiles.first_column = columns.first;
-  tiles.rows = rows.count;
-  tiles.columns = columns.count;
-  const bool in_fours = gather.in >= 4;
-  tiles.channels = in_fours ? (gather.in + 3) / 4 * 4 : gather.in;
-  tiles.pitch = in_fours && tiles.channels % 8 == 0 ? tiles.channels + 4 : tiles.channels;
-  while (tiles.out() < gather.out && tiles.out() < most_columns) ++tiles.packs_log;
-  tiles.out_tiles = (gather.out + tiles.out() - 1) / tiles.out();
-  tiles.by_channels = Divider(tiles.channels);
-  if (tiles.loaded_rows(gather) <= 0 || tiles.loaded_columns(gather) <= 0) return {};
-  tiles.by_row = Divider(tiles.loaded_rows(gather));
-  tiles.by_source_packs = Divider(gather.in % 4 == 0 ? gather.in / 4 : gather.in);
-
-  const std::size_t limit = std::min(context.shared_bytes - fixed, most_shared);
-  const int wanted = std::max(1, (gather.pictures * tiles.out_tiles + wanted_blocks - 1) / wanted_blocks);
-  for (tiles.pictures = wanted; tiles.pictures > 1 && tiles.shared_bytes(gather) > limit;) --tiles.pictures;
-  for (int phase = 0; phase < gather.phases(); ++phase) {
-    tiles.quads[phase] = (gather.phase_table[phase].cells * tiles.pictures + high - 1) / high;
-    tiles.items += tiles.quads[phase] * tiles.packs();
-  }
-  const int depth = in_fours ? tiles.channels / 4 : tiles.channels;
-  while (tiles.teams() < most_teams && tiles.items * tiles.teams() * 2 <= threads && tiles.teams() * 2 <= depth)
-    ++tiles.teams_log;
-  // With fewer sums loading the weights would take longer than multiplying.
-  constexpr int least_items = 64;
-  if (tiles.shared_bytes(gather) > limit || tiles.items < least_items) return {};
-  return tiles;
-}
 
 // Plain weights of the block's channels, `tap, source channel, destination channel`. Lanes take four
-// destination channels × neighbours in memory: no two share a bank.
+// destination channels × neighbours in memory: no two share a bank. `fixed_taps`: 0 if they are not known here.
+template <int fixed_taps>
 __device__ void load_weights(const Gather& gather, const PictureTiles& tiles, int first_out,
                              const float* weights, float* to) {
-  const int taps = gather.first_tap[gather.phases()];
+  const int taps = fixed_taps > 0 ? fixed_taps : gather.first_tap[gather.phases()];
   const bool sources_are_near = gather.weight_in < gather.weight_out;
+#pragma unroll 2
   for (int i = static_cast<int>(threadIdx.x); i < tiles.channels * tiles.out(); i += threads) {
     const int quad = i / wide;
     const int by_channels = tiles.by_channels.quotient(quad);
@@ -149,39 +96,41 @@ __device__ void load_weights(const Gather& gather, const PictureTiles& tiles, in
     const bool exists = channel < gather.in && first_out + column < gather.out;
     const float* const from = weights + (first_out + column) * gather.weight_out + channel * gather.weight_in;
     float* const place = to + channel * tiles.out_pitch() + column;
-#pragma unroll 9
+#pragma unroll
     for (int tap = 0; tap < taps; ++tap)
       place[tap * tiles.channels * tiles.out_pitch()] = exists ? from[gather.taps[tap].weight] : 0;
   }
 }
 
-// The pixels of `count` pictures into their frames; a warp a line. `source`: the first of them.
-template <int vector, class Element>
-__device__ void load_frames(const Gather& gather, const PictureTiles& tiles, int count, const Element* source,
-                            float* frames) {
-  const int first_row = tiles.loaded_row();
-  const int first_column = tiles.loaded_column();
+// The pixels of `count` pictures into their frames. `at`: the first of them in the source.
+template <int vector, class Source>
+__device__ void load_frames(const Gather& gather, const PictureTiles& tiles, int count, const Source& source,
+                            std::int64_t at, float* frames) {
+  const bool first = blockIdx.y == 0;
   const int rows = tiles.loaded_rows(gather);
-  const int packs = gather.in / vector;
-  const int lines = count * rows;
-  for (int strip = static_cast<int>(threadIdx.x) % 32; strip < tiles.loaded_columns(gather) * packs;
-       strip += 32) {
-    const int column = tiles.by_source_packs.quotient(strip);
-    const int channel = (strip - column * packs) * vector;
-    const int from = (first_row * gather.columns.source + first_column + column) * gather.in + channel;
-    float* const to =
-        frames +
-        ((first_row - tiles.first_row) * tiles.columns + first_column - tiles.first_column + column) *
-            tiles.pitch +
-        channel;
-#pragma unroll 8
-    for (int line = static_cast<int>(threadIdx.x) / 32; line < lines; line += warps) {
-      const int picture = tiles.by_row.quotient(line);
-      const int row = line - picture * rows;
-      float values[vector];
-      load_floats<vector>(
-          source + from + (picture * gather.rows.source + row) * gather.columns.source * gather.in, values);
-      store_floats<vector>(to + (picture * tiles.rows + row) * tiles.columns * tiles.pitch, values);
+  const int all = count * rows * tiles.row_vectors;
+  const int source_row = gather.columns.source * gather.in;
+  at += tiles.loaded_row() * source_row + tiles.loaded_column() * gather.in;
+  frames +=
+      ((tiles.loaded_row() - tiles.first_row) * tiles.columns + tiles.loaded_column() - tiles.first_column) *
+      tiles.pitch;
+#pragma unroll 4
+  for (int i = static_cast<int>(threadIdx.x); i < all; i += threads) {
+    const int line = tiles.by_row_vectors.quotient(i);
+    const int picture = tiles.by_rows.quotient(line);
+    const int row = line - picture * rows;
+    const int element = (i - line * tiles.row_vectors) * vector;
+    const int column = tiles.by_in.quotient(element);
+    const int channel = element - column * gather.in;
+    float values[vector];
+    source.template load<vector>(at + (picture * gather.rows.source + row) * source_row + element, channel,
+                                 first, values);
+    float* const to = frames + ((picture * tiles.rows + row) * tiles.columns + column) * tiles.pitch + channel;
+    if (tiles.width == vector) {
+      store_floats<vector>(to, values);
+    } else {
+#pragma unroll
+      for (int j = 0; j < vector; ++j) to[j] = values[j];  // neighbouring pixels of one channel
     }
   }
 }
@@ -215,30 +164,28 @@ struct Item {
   }
 };
 
-// Source channels [begin, end) of all taps of the item's phase.
+// Steps [begin, end) of the sum: in the order of the weights, each with its shift within the frames.
 template <int width>
-__device__ void multiply(const Gather& gather, const PictureTiles& tiles, const Item& item, int begin, int end,
-                         const float* frames, const int* shifts, const float* weights,
-                         float (&sums)[high][wide]) {
+__device__ void multiply(const PictureTiles& tiles, const Item& item, int begin, int end, const float* frames,
+                         const int* shifts, const float* weights, float (&sums)[high][wide]) {
   const int out_pitch = tiles.out_pitch();
-  for (int tap = gather.first_tap[item.phase]; tap < gather.first_tap[item.phase + 1]; ++tap) {
-    const float* const window = frames + shifts[tap];
-    const float* const of_tap = weights + tap * tiles.channels * out_pitch + item.pack * wide;
+  const float* by_step = weights + begin * width * out_pitch + item.pack * wide;
 #pragma unroll 2
-    for (int channel = begin; channel < end; channel += width) {
-      float sources[high][width];
-      float by[width][wide];
+  for (int step = begin; step < end; ++step) {
+    const float* const window = frames + shifts[step];
+    float sources[high][width];
+    float by[width][wide];
 #pragma unroll
-      for (int i = 0; i < high; ++i) load_floats<width>(window + item.places[i] + channel, sources[i]);
+    for (int i = 0; i < high; ++i) load_floats<width>(window + item.places[i], sources[i]);
 #pragma unroll
-      for (int k = 0; k < width; ++k) load_floats<wide>(of_tap + (channel + k) * out_pitch, by[k]);
+    for (int k = 0; k < width; ++k) load_floats<wide>(by_step + k * out_pitch, by[k]);
+    by_step += width * out_pitch;
 #pragma unroll
-      for (int k = 0; k < width; ++k) {
+    for (int k = 0; k < width; ++k) {
 #pragma unroll
-        for (int i = 0; i < high; ++i) {
+      for (int i = 0; i < high; ++i) {
 #pragma unroll
-          for (int j = 0; j < wide; ++j) sums[i][j] += sources[i][k] * by[k][j];
-        }
+        for (int j = 0; j < wide; ++j) sums[i][j] += sources[i][k] * by[k][j];
       }
     }
   }
@@ -261,38 +208,67 @@ __device__ void add_teams(const PictureTiles& tiles, int team, int place, float*
   }
 }
 
+// Σg, Σg·z of the normalisation before, from its output's gradient as it was written.
+template <class Element>
+__device__ void add_gradient_terms(const GradientSums<Element>& of, const ChannelForward (&by)[wide],
+                                   std::int64_t at, const float (&dy)[wide], double (&first)[wide],
+                                   double (&second)[wide]) {
+  float z[wide];
+  load_floats<wide>(of.z + at, z);
+#pragma unroll
+  for (int j = 0; j < wide; ++j) {
+    const float y = (z[j] - by[j].centre) * by[j].slope + by[j].shift;
+    const auto g = static_cast<double>(of.activation.gradient(y, dy[j]));
+    first[j] += g;
+    second[j] += g * static_cast<double>(z[j]);
+  }
+}
+
 // Blocks: x pictures (each takes every gridDim.x-th tile), y tiles of destination channels.
-template <class Element, int width, int vector>
+template <class Element, class Source, int width, int vector>
 __global__ void __launch_bounds__(threads, 2)
     conv_pictures(const Gather gather, const PictureTiles tiles, const ConvEnding<Element> ending,
-                  const Element* source, const float* weights, Element* destination) {
-  __shared__ int shifts[Gather::most_taps];
-  __shared__ float slopes[most_columns];
-  __shared__ float moves[most_columns];
+                  const Source source, const float* weights, Element* destination) {
+  __shared__ float slopes[PictureTiles::most_columns];
+  __shared__ float moves[PictureTiles::most_columns];
   float* const scratch = dynamic_shared<float>();
-  float* const weight_tile = scratch + tiles.scratch();
-  float* const frames = weight_tile + tiles.weights(gather);
+  float* const weight_tile = scratch + tiles.scratch_floats();
+  int* const shifts = reinterpret_cast<int*>(weight_tile + tiles.weight_floats(gather));
+  float* const frames = weight_tile + tiles.weight_floats(gather) + tiles.step_floats(gather);
   const int thread = static_cast<int>(threadIdx.x);
   const int first_out = static_cast<int>(blockIdx.y) * tiles.out();
   const int a_team = tiles.team_threads();
-  const int team = thread >> (threads_log - tiles.teams_log);
+  const int team = thread >> (PictureTiles::threads_log - tiles.teams_log);
   const int place = thread - team * a_team;
+  const int tap_steps = tiles.tap_steps();
 
+  source.prepare(gather.in);
   for (int i = thread; i < tiles.frame_packs(); i += threads) store_floats<4>(frames + 4 * i, {0, 0, 0, 0});
-  for (int i = thread; i < gather.first_tap[gather.phases()]; i += threads)
-    shifts[i] = (gather.taps[i].row * tiles.columns + gather.taps[i].column) * tiles.pitch;
+  for (int tap = thread; tap < gather.first_tap[gather.phases()]; tap += threads) {
+    const int shift = (gather.taps[tap].row * tiles.columns + gather.taps[tap].column) * tiles.pitch;
+    for (int i = 0; i < tap_steps; ++i) shifts[tap * tap_steps + i] = shift + i * width;
+  }
   if (thread < tiles.out() && first_out + thread < gather.out) {
     const auto numbers = ending.channel(first_out + thread);
     slopes[thread] = numbers.slope;
     moves[thread] = numbers.shift;
   }
-  load_weights(gather, tiles, first_out, weights, weight_tile);
-  const int depth = ((tiles.channels / width + tiles.teams() - 1) >> tiles.teams_log) * width;
-  const int begin = team * depth;
-  const int end = std::min(begin + depth, tiles.channels);
+  if (gather.first_tap[gather.phases()] == 9) {
+    load_weights<9>(gather, tiles, first_out, weights, weight_tile);
+  } else {
+    load_weights<0>(gather, tiles, first_out, weights, weight_tile);
+  }
   const bool takes_sums = ending.sums.partial != nullptr;
   double first[wide] = {};
   double second[wide] = {};
+  // A thread keeps to its channels.
+  const int pack = place & (tiles.packs() - 1);
+  const int channel = first_out + pack * wide;
+  const int left = gather.out - channel;
+  ChannelForward by[wide];
+#pragma unroll
+  for (int j = 0; ending.gradient_sums.z != nullptr && j < wide; ++j)
+    by[j] = j < left ? ending.gradient_sums.by[channel + j] : ChannelForward{};
 
   for (int tile = static_cast<int>(blockIdx.x); tile * tiles.pictures < gather.pictures;
        tile += static_cast<int>(gridDim.x)) {
@@ -300,28 +276,36 @@ __global__ void __launch_bounds__(threads, 2)
     const int count = std::min(tiles.pictures, gather.pictures - picture);
     __syncthreads();  // the frames are zero, or the tile before is done with
     load_frames<vector>(
-        gather, tiles, count,
-        source + static_cast<std::int64_t>(picture) * gather.rows.source * gather.columns.source * gather.in,
-        frames);
+        gather, tiles, count, source,
+        static_cast<std::int64_t>(picture) * gather.rows.source * gather.columns.source * gather.in, frames);
     __syncthreads();
     const std::int64_t first_cell =
         static_cast<std::int64_t>(picture) * gather.rows.destination * gather.columns.destination;
     for (int round = 0; round < tiles.items; round += a_team) {  // one round where there are teams
       const Item item(gather, tiles, round + place, count);
       float sums[high][wide] = {};
-      if (item.exists) multiply<width>(gather, tiles, item, begin, end, frames, shifts, weight_tile, sums);
+      if (item.exists) {
+        const int begin = gather.first_tap[item.phase] * tap_steps;
+        const int steps = gather.first_tap[item.phase + 1] * tap_steps - begin;
+        const int share = (steps + tiles.teams() - 1) >> tiles.teams_log;
+        multiply<width>(tiles, item, begin + team * share, begin + std::min(steps, (team + 1) * share), frames,
+                        shifts, weight_tile, sums);
+      }
       if (tiles.teams() > 1) add_teams(tiles, team, place, scratch, sums);
-      const int left = gather.out - first_out - item.pack * wide;
       if (!item.exists || team > 0 || left <= 0) continue;
       typename ConvEnding<Element>::Channel channels[wide];
 #pragma unroll
-      for (int j = 0; j < wide; ++j) channels[j] = {slopes[item.pack * wide + j], moves[item.pack * wide + j]};
+      for (int j = 0; j < wide; ++j) channels[j] = {slopes[pack * wide + j], moves[pack * wide + j]};
 #pragma unroll
       for (int i = 0; i < high; ++i) {
         if (item.destinations[i] < 0) continue;
-        const std::int64_t at = (first_cell + item.destinations[i]) * gather.out + first_out + item.pack * wide;
+        const std::int64_t at = (first_cell + item.destinations[i]) * gather.out + channel;
         write_channels(ending, channels, sums[i], at, left, destination);
-        if (takes_sums) add_squares(sums[i], first, second);
+        if (ending.gradient_sums.z != nullptr) {
+          add_gradient_terms(ending.gradient_sums, by, at, sums[i], first, second);
+        } else if (takes_sums) {
+          add_squares(sums[i], first, second);
+        }
       }
     }
   }
@@ -330,21 +314,22 @@ __global__ void __launch_bounds__(threads, 2)
   __syncthreads();  // what was in the scratch is done with
   auto* const doubles = reinterpret_cast<double*>(scratch);
   const double total = block_totals<wide>(first, second, tiles.packs(), a_team, doubles);
-  finish_sums(total, tiles.out(), first_out, std::min(gather.out, first_out + tiles.out()), gather.out,
-              static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x), ending.sums.counters + blockIdx.y,
-              ending.sums, ending.statistics, doubles);
+  const auto finish = [&](const auto& with) {
+    finish_sums(total, tiles.out(), first_out, std::min(gather.out, first_out + tiles.out()), gather.out,
+                static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x), ending.sums.counters + blockIdx.y,
+                ending.sums, with, doubles);
+  };
+  if (ending.gradient_sums.z != nullptr) {
+    finish(ending.gradient_sums.gradients);
+  } else {
+    finish(ending.statistics);
+  }
 }
 
-}  // namespace
-
-bool suits_pictures(const CudaContext& context, const Gather& gather) {
-  return picture_tiles(context, gather).has_value();
-}
-
-template <class Element>
-void launch_conv_pictures(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
-                          const Element* source, const float* weights, Element* destination) {
-  const PictureTiles tiles = picture_tiles(context, gather).value();
+template <class Element, class Source>
+void launch_pictures(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
+                     const Source& source, const float* weights, Element* destination) {
+  const PictureTiles tiles = PictureTiles::of(context, gather).value();
   const int most_blocks = std::max(1, most_parts / tiles.out_tiles);
   const int blocks = std::min((gather.pictures + tiles.pictures - 1) / tiles.pictures, most_blocks);
   const Grid grid{{static_cast<unsigned>(blocks), static_cast<unsigned>(tiles.out_tiles), 1},
@@ -353,14 +338,34 @@ void launch_conv_pictures(const CudaContext& context, const Gather& gather, cons
   const auto start = [&](auto* kernel) {
     launch(context, "conv pictures", grid, kernel, gather, tiles, ending, source, weights, destination);
   };
-  if (gather.in < 4) return start(&conv_pictures<Element, 1, 1>);
-  if (gather.in % 4 == 0) return start(&conv_pictures<Element, 4, 4>);
-  start(&conv_pictures<Element, 4, 1>);
+  if (tiles.width == 1) {
+    start(tiles.vector == 4 ? &conv_pictures<Element, Source, 1, 4> : &conv_pictures<Element, Source, 1, 1>);
+  } else {
+    start(tiles.vector == 4 ? &conv_pictures<Element, Source, 4, 4> : &conv_pictures<Element, Source, 4, 1>);
+  }
+}
+
+}  // namespace
+
+template <class Element>
+void launch_conv_pictures(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
+                          const Element* source, const float* weights, Element* destination) {
+  launch_pictures(context, gather, ending, PlainSource<Element>{source}, weights, destination);
+}
+
+template <class Element>
+void launch_conv_pictures(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
+                          const OutputGradient<Element>& source, const float* weights, Element* destination) {
+  launch_pictures(context, gather, ending, GradientSource<Element>{source}, weights, destination);
 }
 
 template void launch_conv_pictures(const CudaContext&, const Gather&, const ConvEnding<float>&, const float*,
                                    const float*, float*);
 template void launch_conv_pictures(const CudaContext&, const Gather&, const ConvEnding<Bf16>&, const Bf16*,
                                    const float*, Bf16*);
+template void launch_conv_pictures(const CudaContext&, const Gather&, const ConvEnding<float>&,
+                                   const OutputGradient<float>&, const float*, float*);
+template void launch_conv_pictures(const CudaContext&, const Gather&, const ConvEnding<Bf16>&,
+                                   const OutputGradient<Bf16>&, const float*, Bf16*);
 
 }  // namespace descent

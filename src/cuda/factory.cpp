@@ -1,5 +1,6 @@
 #include "cuda/factory.h"
 
+#include "cuda/awaited_sums.h"
 #include "cuda/choice.h"
 #include "cuda/kernels.h"
 #include "cuda/libraries.h"
@@ -113,6 +114,17 @@ std::size_t CudaFactory::claim(std::span<const Layer* const> run, const PlanRequ
 
 void CudaFactory::consider(std::span<const KernelRequest> /*requests*/) {}
 
+void CudaFactory::introduce(const KernelRequest& request, Kernel& kernel) {
+  const auto writer = writers_.find(request.unit.inputs.front());
+  if (request.is_sole_reader && writer != writers_.end() &&
+      writer->second->needs().output == kernel.needs().inputs.front()) {
+    auto* const giver = dynamic_cast<GivesSums*>(&kernel);
+    auto* const awaiter = dynamic_cast<AwaitsSums*>(writer->second);
+    if (giver != nullptr && awaiter != nullptr) giver->give_sums_to(*awaiter);
+  }
+  writers_[request.unit.output] = &kernel;
+}
+
 std::unique_ptr<Kernel> CudaFactory::prepare(const KernelRequest& asked) {
   const CudaTurn turn(*state_);
   const Layout layout = layout_of(asked);
@@ -125,7 +137,7 @@ std::unique_ptr<Kernel> CudaFactory::prepare(const KernelRequest& asked) {
   const CudaContext& context = state_->context;
   CudaLibraries* const libraries = state_->library_kernels ? state_->libraries.get() : nullptr;
   const KernelChoices choices{*state_->tuner, state_->own_kernels};
-  return std::visit(
+  std::unique_ptr<Kernel> kernel = std::visit(
       [&](const auto& op) {
         KernelMakers makers;
         makers.own = [&] { return make_cuda_kernel(op, request, layout, context); };
@@ -141,6 +153,8 @@ std::unique_ptr<Kernel> CudaFactory::prepare(const KernelRequest& asked) {
         return choose_kernel(choices, request, makers);
       },
       request.unit.first().op);
+  introduce(request, *kernel);
+  return kernel;
 }
 
 // Neither order matters where there is one channel or one pixel.

@@ -7,6 +7,7 @@
 #include "cuda/state.h"
 #include "plan/kernel.h"
 
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -52,12 +53,15 @@ class CudaFactory final : public KernelFactory {
   };
 
   void record(Recording& recording, const std::function<void()>& work);
+  // Kernels that stand next to each other may spare each other a pass.
+  void introduce(const KernelRequest& request, Kernel& kernel);
 
   std::shared_ptr<CudaState> state_;
   DType precision_;
   std::unique_ptr<CudaResult> result_;  // null without a loss
   std::vector<Recording> recordings_;
-  bool draws_ = false;  // some kernel reads the StepMoment
+  std::map<ValueId, Kernel*> writers_;  // of the values so far
+  bool draws_ = false;                  // some kernel reads the StepMoment
   bool recording_ = false;
   std::unique_ptr<CudaUpdate> update_;  // of this plan's steps: another thread's plan may step in between
   CudaUpdateKey prepared_;

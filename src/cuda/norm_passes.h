@@ -25,6 +25,15 @@ struct NormRows {
   }
 };
 
+// Where the sums of a gradient go that another kernel takes (awaited_sums.h).
+struct AwaitedSums {
+  const void* z = nullptr;  // what was normalised, of the gradient's type
+  const ChannelForward* by = nullptr;
+  ReluRule activation;  // behind the normalisation
+  PartialSums sums;
+  NormGradients gradients;
+};
+
 // Σx, Σx² a channel.
 template <class Element>
 void norm_sums(const CudaContext& context, const NormRows& shape, const Element* x, const PartialSums& sums,

@@ -105,13 +105,14 @@ class Assembler {
   }
 
   [[nodiscard]] KernelRequest kernel_request(const Unit& unit) const {
-    KernelRequest request{unit, request_, {}, desc_of(unit.output), {}, false};
+    KernelRequest request{unit, request_, {}, desc_of(unit.output), {}};
     for (const ValueId input : unit.inputs) {
       request.inputs.push_back(desc_of(input));
       request.input_gradients.push_back(wants_gradient(input));
     }
     const ValueId first = unit.inputs.front();
-    request.input_is_free = !training_ && readers_[first] == 1 && first != 0 && first != planned_->output();
+    request.is_sole_reader = readers_[first] == 1 && first != 0 && first != planned_->output();
+    request.input_is_free = !training_ && request.is_sole_reader;
     return request;
   }
 

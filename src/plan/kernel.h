@@ -94,7 +94,8 @@ struct KernelRequest {
   std::vector<TensorDesc> inputs;  // with batch, in the ports' format; the device decides formats
   TensorDesc output;
   std::vector<bool> input_gradients;  // which inputs' gradients are wanted
-  bool input_is_free = false;         // nobody else reads input 0, forward or backward
+  bool is_sole_reader = false;  // nobody else reads input 0, which is neither the network's input nor output
+  bool input_is_free = false;   // nobody else reads input 0, forward or backward
   // Batch normalisation over the batch alone reads the output: it takes away what a bias adds, whose gradient
   // is therefore zero.
   bool mean_is_removed = false;
