@@ -2,16 +2,17 @@
 // inference batch normalisation, a residual sum and an activation; each of them may be missing.
 //
 // Idea: few passes over memory. Forward, the statistics are summed up where the convolution's sums are still in
-// registers; one pass then normalises and activates. In inference everything happens there. Backward, the sums
-// that the normalisation needs are taken by whoever writes the output's gradient, or by a pass; the gradient of
-// the convolution's output is made where the input's is computed, or by a pass. The weights' gradient is
-// computed beside what follows: the layers before do not wait for it.
+// registers; the next convolution normalises and activates what it loads, or a pass does. In inference
+// everything happens there. Backward, the sums that the normalisation needs are taken by whoever writes the
+// output's gradient, or by a pass; the gradient of the convolution's output is made where the input's is
+// computed, or by a pass (neighbours.h). The weights' gradient is computed beside what follows: the layers
+// before do not wait for it.
 //
 // Bound: the products' FLOPs (conv_tiles.h); around them 12 bytes an output forward and 20 backward in f32.
-#include "cuda/awaited_sums.h"
 #include "cuda/conv_passes.h"
 #include "cuda/counters.h"
 #include "cuda/cuda_kernel.h"
+#include "cuda/neighbours.h"
 #include "cuda/side_stream.h"
 #include "plan/space.h"
 
@@ -37,7 +38,7 @@ Conv conv_of(const Unit& unit) {
 }
 
 template <class Element>
-class ConvKernel final : public CudaKernel, public AwaitsSums, public GivesSums {
+class ConvKernel final : public CudaKernel, public NormWriter, public NormReader {
  public:
   ConvKernel(const KernelRequest& request, Layout layout, const CudaContext& context)
       : CudaKernel(context),
@@ -91,7 +92,7 @@ class ConvKernel final : public CudaKernel, public AwaitsSums, public GivesSums 
     Element* const dx = input_gradient<Element>();
     if (dx == nullptr) return parameter_gradients(context_, gradient);
     if (has_inner()) gradient.dz = trailing<Element>(dz_at_);
-    if (norm_ && makes_gradient(context_, backward_)) {
+    if (norm_ && makes_source(context_, backward_)) {
       gather_product(context_, backward_, ending_of_gradient(), gradient, tensor(bound_.parameters, 0), dx);
       return parameter_gradients_beside(gradient.dz);
     }
@@ -118,8 +119,18 @@ class ConvKernel final : public CudaKernel, public AwaitsSums, public GivesSums 
              saved<ChannelMoments>(moments_at_), norm_parameter(bound_.parameter_gradients, 0),
              norm_parameter(bound_.parameter_gradients, 1), saved<ChannelBackward>(back_at_)}};
   }
-  void give_sums_to(AwaitsSums& other) override {
-    if (trains_ && takes_gradient_sums(context_, backward_) && other.await_sums()) sums_for_ = &other;
+  bool leave_output() override { return leaves_output_ = trains_ && norm_; }
+  [[nodiscard]] LeftOutput left() const override {
+    return {saved<Element>(inner_at_), saved<ChannelForward>(by_at_),
+            activation_.value_or(ReluRule(no_activation)), bound_.output};
+  }
+  void meet(NormWriter& writer) override {
+    if (!trains_) return;
+    if (takes_gradient_sums(context_, backward_) && writer.await_sums()) sums_for_ = &writer;
+    if (makes_source(context_, forward_) && writer.leave_output()) source_of_ = &writer;
+  }
+  void complete() override {
+    if (leaves_output_) write_output();
   }
 
  private:
@@ -201,12 +212,21 @@ class ConvKernel final : public CudaKernel, public AwaitsSums, public GivesSums 
       convolve(ending, inner);
       norm_sums(context_, shape_, static_cast<const Element*>(inner), sums(), statistics);
     }
-    const ReluRule activation = activation_.value_or(ReluRule(no_activation));
-    normalise(context_, shape_, static_cast<const Element*>(inner), statistics.by, activation,
-              output<Element>());
+    if (!leaves_output_) write_output();
+  }
+
+  void write_output() const {
+    normalise(context_, shape_, static_cast<const Element*>(saved<Element>(inner_at_)),
+              saved<ChannelForward>(by_at_), activation_.value_or(ReluRule(no_activation)), output<Element>());
   }
 
   void convolve(const ConvEnding<Element>& ending, Element* to) const {
+    if (source_of_ != nullptr) {
+      const LeftOutput left = source_of_->left();
+      const NormalisedSource<Element> source{static_cast<const Element*>(left.z), left.by, left.activation,
+                                             static_cast<Element*>(left.y)};
+      return gather_product(context_, forward_, ending, source, tensor(bound_.parameters, 0), to);
+    }
     gather_product(context_, forward_, ending, input<Element>(), tensor(bound_.parameters, 0), to);
   }
 
@@ -232,8 +252,11 @@ class ConvKernel final : public CudaKernel, public AwaitsSums, public GivesSums 
   Gather forward_;
   Gather backward_;
   NormRows shape_;
-  bool sums_come_ = false;          // who writes the output's gradient takes the sums
-  AwaitsSums* sums_for_ = nullptr;  // of the kernel whose output is input 0; it takes its sums on the way
+  // Between neighbours.
+  bool leaves_output_ = false;       // the reader writes it
+  bool sums_come_ = false;           // who writes the output's gradient takes the sums
+  NormWriter* source_of_ = nullptr;  // which left input 0 to this kernel
+  NormWriter* sums_for_ = nullptr;   // which wants sums over the gradient of input 0
   std::size_t inner_at_ = 0;
   std::size_t moments_at_ = 0;
   std::size_t by_at_ = 0;

@@ -21,6 +21,9 @@ void launch_conv_pictures(const CudaContext& context, const Gather& gather, cons
 
 template <class Element>
 void launch_conv_pictures(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
+                          const NormalisedSource<Element>& source, const float* weights, Element* destination);
+template <class Element>
+void launch_conv_pictures(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
                           const OutputGradient<Element>& source, const float* weights, Element* destination);
 
 // A table of taps.

@@ -28,7 +28,7 @@ bool takes_gradient_sums(const CudaContext& context, const Gather& gather) {
   return gather.out % 4 == 0 && PictureTiles::of(context, gather);
 }
 
-bool makes_gradient(const CudaContext& context, const Gather& gather) {
+bool makes_source(const CudaContext& context, const Gather& gather) {
   return gather.in % 4 == 0 && gather.in <= PictureTiles::most_columns && PictureTiles::of(context, gather);
 }
 
@@ -60,10 +60,20 @@ void gather_product(const CudaContext& context, const Gather& gather, const Conv
 
 template <class Element>
 void gather_product(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
+                    const NormalisedSource<Element>& source, const float* weights, Element* destination) {
+  launch_conv_pictures(context, gather, ending, source, weights, destination);
+}
+
+template <class Element>
+void gather_product(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
                     const OutputGradient<Element>& gradient, const float* weights, Element* destination) {
   launch_conv_pictures(context, gather, ending, gradient, weights, destination);
 }
 
+template void gather_product(const CudaContext&, const Gather&, const ConvEnding<float>&,
+                             const NormalisedSource<float>&, const float*, float*);
+template void gather_product(const CudaContext&, const Gather&, const ConvEnding<Bf16>&,
+                             const NormalisedSource<Bf16>&, const float*, Bf16*);
 template void gather_product(const CudaContext&, const Gather&, const ConvEnding<float>&,
                              const OutputGradient<float>&, const float*, float*);
 template void gather_product(const CudaContext&, const Gather&, const ConvEnding<Bf16>&,

@@ -4,10 +4,10 @@
 // gathered. A block loads pictures as they lie in memory, once for all taps and phases, and a thread sums up
 // four cells × four destination channels in steps of four source channels of a tap, with no test on the way:
 // windows that reach over the edge find zeros there. Teams of threads share the steps where that leaves threads
-// without work. Backward, what is loaded can be made on the way: the gradient of a convolution's output, from
-// that of what normalises and activates it; and what is written can be summed up for the normalisation that
-// waits for it. Bound: 2 FLOPs a product at the device's f32 peak, eight reads of 16 bytes from shared memory
-// for 64 products.
+// without work. What is loaded can be made on the way: normalised and activated, or as the gradient of a
+// convolution's output from that of what normalises and activates it; and what is written can be summed up for
+// a normalisation. Bound: 2 FLOPs a product at the device's f32 peak, eight reads of 16 bytes from shared
+// memory for 64 products.
 #include "cuda/conv_ending.h"
 #include "cuda/conv_launches.h"
 #include "cuda/intrinsics.h"
@@ -36,35 +36,70 @@ struct PlainSource {
   }
 };
 
-// dz from dy and z; written by the first of those that make it.
-template <class Element>
-struct GradientSource {
-  OutputGradient<Element> gradient;
-
-  // What a channel is computed with, in shared memory: of 16 bytes each, four channels at once.
-  static __device__ float* table() {
-    alignas(16) __shared__ float numbers[6 * PictureTiles::most_columns];
-    return numbers;
+// What sources are computed with, in shared memory: `count` numbers a channel, those of four channels at once.
+template <int count>
+struct ChannelTable {
+  static __device__ float* row(int number) {
+    alignas(16) __shared__ float numbers[count * PictureTiles::most_columns];
+    return numbers + number * PictureTiles::most_columns;
   }
+  template <int vector>
+  static __device__ void read(int channel, float (&numbers)[count][vector]) {
+#pragma unroll
+    for (int i = 0; i < count; ++i) load_floats<vector>(row(i) + channel, numbers[i]);
+  }
+};
+
+// y from z; written by the first of those that make it.
+template <class Element>
+struct NormalisingSource {
+  NormalisedSource<Element> of;
+  using Table = ChannelTable<3>;
+
   __device__ void prepare(int channels) const {
-    constexpr int pitch = PictureTiles::most_columns;
     for (int i = static_cast<int>(threadIdx.x); i < channels; i += threads) {
-      const ChannelForward forward = gradient.by[i];
-      const ChannelBackward backward = gradient.back[i];
-      table()[i] = forward.centre;
-      table()[pitch + i] = forward.slope;
-      table()[2 * pitch + i] = forward.shift;
-      table()[3 * pitch + i] = backward.gain;
-      table()[4 * pitch + i] = backward.slope;
-      table()[5 * pitch + i] = backward.shift;
+      const ChannelForward forward = of.by[i];
+      Table::row(0)[i] = forward.centre;
+      Table::row(1)[i] = forward.slope;
+      Table::row(2)[i] = forward.shift;
     }
   }
   template <int vector>
   __device__ void load(std::int64_t at, int channel, bool first, float (&values)[vector]) const {
-    constexpr int pitch = PictureTiles::most_columns;
-    float numbers[6][vector];
+    float numbers[3][vector];
+    Table::read(channel, numbers);
+    load_floats<vector>(of.z + at, values);
 #pragma unroll
-    for (int i = 0; i < 6; ++i) load_floats<vector>(table() + i * pitch + channel, numbers[i]);
+    for (int i = 0; i < vector; ++i) {
+      const float y = of.activation.value((values[i] - numbers[0][i]) * numbers[1][i] + numbers[2][i]);
+      values[i] = to_f32(to_element<Element>(y));
+    }
+    if (first) store_floats<vector>(of.y + at, values);
+  }
+};
+
+// dz from dy and z, likewise.
+template <class Element>
+struct GradientSource {
+  OutputGradient<Element> gradient;
+  using Table = ChannelTable<6>;
+
+  __device__ void prepare(int channels) const {
+    for (int i = static_cast<int>(threadIdx.x); i < channels; i += threads) {
+      const ChannelForward forward = gradient.by[i];
+      const ChannelBackward backward = gradient.back[i];
+      Table::row(0)[i] = forward.centre;
+      Table::row(1)[i] = forward.slope;
+      Table::row(2)[i] = forward.shift;
+      Table::row(3)[i] = backward.gain;
+      Table::row(4)[i] = backward.slope;
+      Table::row(5)[i] = backward.shift;
+    }
+  }
+  template <int vector>
+  __device__ void load(std::int64_t at, int channel, bool first, float (&values)[vector]) const {
+    float numbers[6][vector];
+    Table::read(channel, numbers);
     float dy[vector];
     load_floats<vector>(gradient.z + at, values);
     load_floats<vector>(gradient.dy + at, dy);
@@ -355,6 +390,12 @@ void launch_conv_pictures(const CudaContext& context, const Gather& gather, cons
 
 template <class Element>
 void launch_conv_pictures(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
+                          const NormalisedSource<Element>& source, const float* weights, Element* destination) {
+  launch_pictures(context, gather, ending, NormalisingSource<Element>{source}, weights, destination);
+}
+
+template <class Element>
+void launch_conv_pictures(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
                           const OutputGradient<Element>& source, const float* weights, Element* destination) {
   launch_pictures(context, gather, ending, GradientSource<Element>{source}, weights, destination);
 }
@@ -363,6 +404,10 @@ template void launch_conv_pictures(const CudaContext&, const Gather&, const Conv
                                    const float*, float*);
 template void launch_conv_pictures(const CudaContext&, const Gather&, const ConvEnding<Bf16>&, const Bf16*,
                                    const float*, Bf16*);
+template void launch_conv_pictures(const CudaContext&, const Gather&, const ConvEnding<float>&,
+                                   const NormalisedSource<float>&, const float*, float*);
+template void launch_conv_pictures(const CudaContext&, const Gather&, const ConvEnding<Bf16>&,
+                                   const NormalisedSource<Bf16>&, const float*, Bf16*);
 template void launch_conv_pictures(const CudaContext&, const Gather&, const ConvEnding<float>&,
                                    const OutputGradient<float>&, const float*, float*);
 template void launch_conv_pictures(const CudaContext&, const Gather&, const ConvEnding<Bf16>&,

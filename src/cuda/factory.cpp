@@ -1,11 +1,11 @@
 #include "cuda/factory.h"
 
-#include "cuda/awaited_sums.h"
 #include "cuda/choice.h"
 #include "cuda/kernels.h"
 #include "cuda/libraries.h"
 #include "cuda/load.h"
 #include "cuda/mailbox.h"
+#include "cuda/neighbours.h"
 #include "descent/error.h"
 #include "plan/claims.h"
 
@@ -118,9 +118,9 @@ void CudaFactory::introduce(const KernelRequest& request, Kernel& kernel) {
   const auto writer = writers_.find(request.unit.inputs.front());
   if (request.is_sole_reader && writer != writers_.end() &&
       writer->second->needs().output == kernel.needs().inputs.front()) {
-    auto* const giver = dynamic_cast<GivesSums*>(&kernel);
-    auto* const awaiter = dynamic_cast<AwaitsSums*>(writer->second);
-    if (giver != nullptr && awaiter != nullptr) giver->give_sums_to(*awaiter);
+    auto* const reader = dynamic_cast<NormReader*>(&kernel);
+    auto* const normalises = dynamic_cast<NormWriter*>(writer->second);
+    if (reader != nullptr && normalises != nullptr) reader->meet(*normalises);
   }
   writers_[request.unit.output] = &kernel;
 }

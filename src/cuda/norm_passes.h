@@ -25,7 +25,16 @@ struct NormRows {
   }
 };
 
-// Where the sums of a gradient go that another kernel takes (awaited_sums.h).
+// For neighbours (neighbours.h). What a reader makes the output from, y = activation((z − centre)·slope +
+// shift), and where it writes it.
+struct LeftOutput {
+  const void* z = nullptr;
+  const ChannelForward* by = nullptr;
+  ReluRule activation;
+  void* y = nullptr;
+};
+
+// Where the sums of the output's gradient go.
 struct AwaitedSums {
   const void* z = nullptr;  // what was normalised, of the gradient's type
   const ChannelForward* by = nullptr;

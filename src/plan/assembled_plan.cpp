@@ -251,7 +251,10 @@ void AssembledPlan::observe_forward(const StepContext& context) {
     const Node& node = assembly_.nodes[i];
     if (is_passed_over(i)) continue;
     observation_->time(*device_, i, Observation::Direction::forward, [&] { node.kernel->forward(context); });
-    if (Summary* output = observation_->output_of(i)) summarise(node.output, true, *output);
+    if (Summary* output = observation_->output_of(i)) {
+      node.kernel->complete();
+      summarise(node.output, true, *output);
+    }
   }
 }
 
@@ -280,7 +283,10 @@ std::optional<std::string> AssembledPlan::first_nonfinite_layer(const StepContex
   for (std::size_t i = 0; i < assembly_.nodes.size(); ++i) {
     const Node& node = assembly_.nodes[i];
     if (is_passed_over(i)) continue;
-    factory_->run({}, context, [&] { node.kernel->forward(context); });
+    factory_->run({}, context, [&] {
+      node.kernel->forward(context);
+      node.kernel->complete();
+    });
     const TensorDesc& desc = assembly_.slots[node.output].desc;
     values.resize(static_cast<std::size_t>(desc.shape.elements()));
     device_->download(values, address(node.output), desc.type);

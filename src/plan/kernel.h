@@ -81,6 +81,7 @@ class Kernel {
   virtual void refresh() {}  // the parameters have changed: derive again what was derived from them
   virtual void forward(const StepContext& context) = 0;
   virtual void backward(const StepContext& context) = 0;  // assigns every gradient it owes
+  virtual void complete() {}                              // writes an output that forward left to its reader
 
   // Names, layouts and work for --explain; seconds are filled in by the plan.
   // An empty `operation` says that there is no work to report.

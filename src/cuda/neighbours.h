@@ -1,0 +1,31 @@
+// What neighbouring kernels do for each other, so that a pass over memory is spared. A kernel that ends in a
+// trained normalisation meets the one that alone reads its output: that one may normalise what it loads, and
+// sum up the gradient that it writes.
+#pragma once
+
+namespace descent {
+
+struct LeftOutput;   // norm_passes.h
+struct AwaitedSums;  // likewise
+
+class NormWriter {
+ public:
+  virtual ~NormWriter() = default;
+  // False: there is no normalisation. True: from now on its forward does not write its output, which the reader
+  // does when it loads it (Kernel::complete() writes it before) …
+  virtual bool leave_output() = 0;
+  // … or its backward finds the sums taken that it begins with.
+  virtual bool await_sums() = 0;
+  // Where what is left lies, and where sums go; once it is bound.
+  [[nodiscard]] virtual LeftOutput left() const = 0;
+  [[nodiscard]] virtual AwaitedSums awaited() const = 0;
+};
+
+class NormReader {
+ public:
+  virtual ~NormReader() = default;
+  // Takes over what it can. `writer`: of its input 0, which nobody else reads.
+  virtual void meet(NormWriter& writer) = 0;
+};
+
+}  // namespace descent
