@@ -22,6 +22,7 @@
 
 using namespace descent;
 using descent::test::by_rule;
+using descent::test::devices;
 using descent::test::tolerance;
 
 namespace {
@@ -67,13 +68,13 @@ struct Seen {
 
 Seen watch_fit(Device& device, const std::vector<std::string>& patterns, std::int64_t every) {
   const Network network = load_network("convnet");
-  const DataSet data{"noise", std::vector<std::string>(10, "class"), make_pictures(40, 1), make_pictures(8, 2)};
+  const DataSet data{"noise", std::vector<std::string>(10, "class"), make_pictures(80, 1), make_pictures(8, 2)};
   const ParameterLayout layout = parameter_layout(network);
   ParameterStore store(device, layout, true);
   store.upload(initialise(network, layout, Initialisation::pytorch, 42));
   TrainSettings settings;
   settings.optimizer = Sgd{0.1};
-  settings.batch_size = 16;
+  settings.batch_size = 32;
   settings.watch = watched_layers(network, patterns);
   settings.watch_every = every;
   Seen seen;
@@ -107,6 +108,41 @@ void check_histogram(const Summary::Histogram& seen, const Summary::Histogram& e
   const std::int64_t counted = std::accumulate(expected.begin(), expected.end(), std::int64_t{0});
   BOOST_TEST(counted > 0);
   BOOST_TEST(apart * 2000 <= counted, apart << " of " << counted << " values lie in another bin");
+}
+
+void check_seen(const Seen& seen, const Seen& expected) {
+  const double tolerated = tolerance(DType::f32).whole_network;
+  BOOST_REQUIRE(seen.steps.size() == 6U);
+  BOOST_REQUIRE(expected.steps.size() == 6U);
+  for (std::size_t step = 0; step < seen.steps.size(); ++step) {
+    const StepStatistics& mine = seen.steps[step];
+    const StepStatistics& truth = expected.steps[step];
+    BOOST_TEST_CONTEXT("step " << step) {
+      BOOST_TEST(mine.step == static_cast<std::int64_t>(step));
+      BOOST_REQUIRE(mine.layers.size() == 5U);
+      check_near(mine.gradient_norm, truth.gradient_norm, truth.gradient_norm, 10 * tolerated, "gradient norm");
+      for (std::size_t i = 0; i < 5; ++i) {
+        BOOST_REQUIRE(mine.layers[i].output.has_value() == (i < 4));
+        check_moments(*mine.layers[i].gradient, *truth.layers[i].gradient, 10 * tolerated, "gradient");
+        if (i == 4) continue;
+        check_moments(*mine.layers[i].output, *truth.layers[i].output, 10 * tolerated, "output");
+        check_histogram(mine.layers[i].output->histogram, truth.layers[i].output->histogram);
+      }
+      BOOST_REQUIRE(mine.parameters.size() == 18U);
+      for (std::size_t i = 0; i < mine.parameters.size(); ++i) {
+        BOOST_TEST(mine.parameters[i].name == truth.parameters[i].name);
+        check_moments(mine.parameters[i].value, truth.parameters[i].value, 10 * tolerated,
+                      mine.parameters[i].name);
+      }
+      // A convolution's bias before a batch norm has no gradient but rounding: weights alone are compared.
+      for (const std::size_t i : {0U, 4U, 8U, 12U, 16U}) {
+        check_moments(mine.parameters[i].update, truth.parameters[i].update, 100 * tolerated,
+                      "update of " + mine.parameters[i].name);
+        check_near(mine.parameters[i].update_ratio(), truth.parameters[i].update_ratio(),
+                   truth.parameters[i].update_ratio(), 100 * tolerated, "ratio");
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -182,40 +218,11 @@ BOOST_AUTO_TEST_CASE(differences_are_summarised_without_being_stored) {
 }
 
 BOOST_AUTO_TEST_CASE(a_run_shows_what_the_reference_shows) {
-  CpuDevice cpu = make_cpu(2);
   reference::ReferenceDevice reference;
-  const Seen seen = watch_fit(cpu, standard, 1);
   const Seen expected = watch_fit(reference, standard, 1);
-  const double tolerated = tolerance(DType::f32).whole_network;
-  BOOST_REQUIRE(seen.steps.size() == 6U);
-  BOOST_REQUIRE(expected.steps.size() == 6U);
-  for (std::size_t step = 0; step < seen.steps.size(); ++step) {
-    const StepStatistics& mine = seen.steps[step];
-    const StepStatistics& truth = expected.steps[step];
-    BOOST_TEST_CONTEXT("step " << step) {
-      BOOST_TEST(mine.step == static_cast<std::int64_t>(step));
-      BOOST_REQUIRE(mine.layers.size() == 5U);
-      check_near(mine.gradient_norm, truth.gradient_norm, truth.gradient_norm, 10 * tolerated, "gradient norm");
-      for (std::size_t i = 0; i < 5; ++i) {
-        BOOST_REQUIRE(mine.layers[i].output.has_value() == (i < 4));
-        check_moments(*mine.layers[i].gradient, *truth.layers[i].gradient, 10 * tolerated, "gradient");
-        if (i == 4) continue;
-        check_moments(*mine.layers[i].output, *truth.layers[i].output, 10 * tolerated, "output");
-        check_histogram(mine.layers[i].output->histogram, truth.layers[i].output->histogram);
-      }
-      BOOST_REQUIRE(mine.parameters.size() == 18U);
-      for (std::size_t i = 0; i < mine.parameters.size(); ++i) {
-        BOOST_TEST(mine.parameters[i].name == truth.parameters[i].name);
-        check_moments(mine.parameters[i].value, truth.parameters[i].value, 10 * tolerated,
-                      mine.parameters[i].name);
-      }
-      // A convolution's bias before a batch norm has no gradient but rounding: weights alone are compared.
-      for (const std::size_t i : {0U, 4U, 8U, 12U, 16U}) {
-        check_moments(mine.parameters[i].update, truth.parameters[i].update, 100 * tolerated,
-                      "update of " + mine.parameters[i].name);
-        check_near(mine.parameters[i].update_ratio(), truth.parameters[i].update_ratio(),
-                   truth.parameters[i].update_ratio(), 100 * tolerated, "ratio");
-      }
+  for (const auto& [name, device] : devices()) {
+    BOOST_TEST_CONTEXT(name) {
+      check_seen(watch_fit(*device, standard, 1), expected);
     }
   }
 }
@@ -229,14 +236,17 @@ BOOST_AUTO_TEST_CASE(the_gradients_of_logits_have_no_mean) {
 }
 
 BOOST_AUTO_TEST_CASE(looking_changes_nothing) {
-  CpuDevice cpu = make_cpu(2);
-  const Seen unwatched = watch_fit(cpu, {"none"}, 1);
-  BOOST_TEST(unwatched.steps.empty());
-  for (const std::int64_t every : {1, 2}) {
-    const Seen watched = watch_fit(cpu, {"*"}, every);
-    BOOST_TEST((watched.parameters.trained == unwatched.parameters.trained));
-    BOOST_TEST((watched.parameters.statistics == unwatched.parameters.statistics));
-    BOOST_TEST(watched.history.back().valid.loss == unwatched.history.back().valid.loss);
+  for (const auto& [name, device] : devices()) {
+    BOOST_TEST_CONTEXT(name) {
+      const Seen unwatched = watch_fit(*device, {"none"}, 1);
+      BOOST_TEST(unwatched.steps.empty());
+      for (const std::int64_t every : {1, 2}) {
+        const Seen watched = watch_fit(*device, {"*"}, every);
+        BOOST_TEST((watched.parameters.trained == unwatched.parameters.trained));
+        BOOST_TEST((watched.parameters.statistics == unwatched.parameters.statistics));
+        BOOST_TEST(watched.history.back().valid.loss == unwatched.history.back().valid.loss);
+      }
+    }
   }
 }
 

@@ -65,7 +65,7 @@ void count_items(PictureTiles& tiles, const Gather& gather) {
 
 std::optional<PictureTiles> PictureTiles::of(const CudaContext& context, const Gather& gather) {
   constexpr int least_pictures = 32;
-  constexpr int least_items = 64;     // with fewer, loading the weights takes longer than multiplying
+  constexpr int least_working = 64;   // threads; with fewer, loading takes longer than multiplying
   constexpr int wanted_blocks = 264;  // two a multiprocessor of the largest devices
   constexpr std::size_t most_shared = 112U << 10U;  // so that two blocks share a multiprocessor
   constexpr std::size_t fixed = 4U << 10U;          // of what the kernel has besides
@@ -80,7 +80,7 @@ std::optional<PictureTiles> PictureTiles::of(const CudaContext& context, const G
   tiles.pictures = std::max(1, (gather.pictures * tiles.out_tiles + wanted_blocks - 1) / wanted_blocks);
   while (tiles.pictures > 1 && tiles.shared_bytes(gather) > limit) --tiles.pictures;
   count_items(tiles, gather);
-  if (tiles.shared_bytes(gather) > limit || tiles.items < least_items) return {};
+  if (tiles.shared_bytes(gather) > limit || tiles.items * tiles.teams() < least_working) return {};
   return tiles;
 }
 
