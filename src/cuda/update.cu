@@ -40,19 +40,18 @@ struct RangeStep {
   Step step;
 };
 
+// The range of a chunk; for all threads of a block, which look at once: one after the other their reads would
+// take longer than the step.
 template <class Range>
 __device__ const Range& range_of(const Range* ranges, int count, std::int64_t number) {
-  int low = 0;
-  int high = count - 1;
-  while (low < high) {
-    const int middle = (low + high + 1) / 2;
-    if (ranges[middle].place.first_chunk <= number) {
-      low = middle;
-    } else {
-      high = middle - 1;
-    }
+  __shared__ int found;
+  __syncthreads();  // the chunk before is done with
+  for (int i = static_cast<int>(threadIdx.x); i < count; i += static_cast<int>(blockDim.x)) {
+    const bool ends_behind = i + 1 == count || ranges[i + 1].place.first_chunk > number;
+    if (ranges[i].place.first_chunk <= number && ends_behind) found = i;
   }
-  return ranges[low];
+  __syncthreads();
+  return ranges[found];
 }
 
 __device__ std::int64_t smaller(std::int64_t a, std::int64_t b) {
