@@ -161,6 +161,42 @@ BOOST_DATA_TEST_CASE(every_operation_agrees_with_the_reference_in_bf16, data::ma
   }
 }
 
+// Enough pictures for convolutions that do for each other what they can: two tiles of channels, an output that
+// the reader cannot normalise, one that it does not read to the last row, an activation without a norm.
+BOOST_AUTO_TEST_CASE(neighbours_compute_what_the_reference_computes) {
+  NetworkBuilder builder({4, 9, 9});
+  const auto unit = [&](const Conv& conv, bool norm, bool activation) {
+    builder.add(conv);
+    if (norm) builder.add(BatchNorm{});
+    if (activation) builder.add(GeneralRelu{.leak = 1, .sub = 0.4});  // no kink: bf16 may lie on its other side
+  };
+  unit({.out = 16, .padding = {1, 1}}, true, true);
+  unit({.out = 72, .padding = {1, 1}, .bias = false}, true, true);
+  unit({.out = 8, .kernel = {1, 1}}, true, false);
+  unit({.out = 12, .kernel = {1, 1}, .stride = {2, 2}}, true, true);
+  unit({.out = 12, .kernel = {2, 2}, .stride = {2, 2}}, true, true);
+  unit({.out = 10, .padding = {1, 1}}, false, true);
+  unit({.out = 6, .padding = {1, 1}}, true, true);
+  builder.add(GlobalAvgPool{});
+  OpCase row;
+  row.name = "a chain";
+  row.network = builder.build();
+  row.batch = 36;
+  row.seed = 77;
+  for (const DType precision : {DType::f32, DType::bf16}) {
+    reference::ReferenceDevice reference;
+    CaseRun expected(reference, row, true, precision);
+    const Outcome truth = expected.step();
+    for (const auto& [name, device] : cuda_devices()) {
+      BOOST_TEST_CONTEXT(name << ", " << descent::name(precision)) {
+        CaseRun run(*device, row, true, precision);
+        const double tolerated = tolerance(precision).whole_network;
+        check_outcome(run.step(), truth, run.store().layout(), tolerated, tolerated);
+      }
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_step_at_once_gives_the_bits_of_its_parts) {
   for (const std::string optimizer : {"sgd", "momentum", "adam"}) {
     for (const double clip_norm : {0.0, 0.05}) {

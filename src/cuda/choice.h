@@ -16,7 +16,8 @@ struct KernelMakers {
   bool prefers_library = false;                        // the rule
 };
 
-// Timed are whole units, forward and backward, as steps will run them.
+// Timed are whole units, forward and backward, each by itself: what neighbours will spare each other is not
+// seen.
 [[nodiscard]] std::unique_ptr<Kernel> choose_kernel(const KernelChoices& choices, const KernelRequest& request,
                                                     const KernelMakers& makers);
 

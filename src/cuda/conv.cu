@@ -8,7 +8,8 @@
 // computed, or by a pass (neighbours.h). The weights' gradient is computed beside what follows: the layers
 // before do not wait for it.
 //
-// Bound: the products' FLOPs (conv_tiles.h); around them 12 bytes an output forward and 20 backward in f32.
+// Bound: the products' FLOPs (conv_tiles.h); around them 12 bytes an output forward and 20 backward in f32,
+// less where neighbours spare a pass, which reports do not take into account.
 #include "cuda/conv_passes.h"
 #include "cuda/counters.h"
 #include "cuda/cuda_kernel.h"
@@ -16,6 +17,7 @@
 #include "cuda/side_stream.h"
 #include "plan/space.h"
 
+#include <algorithm>
 #include <optional>
 
 namespace descent {
@@ -85,8 +87,8 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
       gradient.by = of_norm.by;
       gradient.back = of_norm.gradients.back;
       if (!sums_come_) {
-        norm_gradient_sums(context_, shape_, gradient.z, gradient.dy, gradient.by, gradient.activation,
-                           of_norm.sums, of_norm.gradients);
+        norm_gradient_sums(context_, shape_, gradient.z, gradient.dy, gradient.by, gradient.activation, sums(),
+                           of_norm.gradients);
       }
     }
     Element* const dx = input_gradient<Element>();
@@ -114,11 +116,12 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
     return {saved<Element>(inner_at_),
             saved<ChannelForward>(by_at_),
             activation_.value_or(ReluRule(no_activation)),
-            sums(),
+            counters_.data(),
             {static_cast<double>(shape_.rows), norm_parameter(bound_.parameters, 0),
              saved<ChannelMoments>(moments_at_), norm_parameter(bound_.parameter_gradients, 0),
              norm_parameter(bound_.parameter_gradients, 1), saved<ChannelBackward>(back_at_)}};
   }
+  [[nodiscard]] std::size_t partial_bytes() const override { return shape_.partial_bytes(); }
   bool leave_output() override { return leaves_output_ = trains_ && norm_; }
   [[nodiscard]] LeftOutput left() const override {
     return {saved<Element>(inner_at_), saved<ChannelForward>(by_at_),
@@ -126,7 +129,10 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
   }
   void meet(NormWriter& writer) override {
     if (!trains_) return;
-    if (takes_gradient_sums(context_, backward_) && writer.await_sums()) sums_for_ = &writer;
+    if (takes_gradient_sums(context_, backward_) && writer.await_sums()) {
+      sums_for_ = &writer;
+      needs_.scratch_bytes = std::max(needs_.scratch_bytes, writer.partial_bytes());
+    }
     if (makes_source(context_, forward_) && writer.leave_output()) source_of_ = &writer;
   }
   void complete() override {
@@ -148,7 +154,7 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
     ConvEnding<Element> ending;
     if (sums_for_ == nullptr) return ending;
     const AwaitedSums other = sums_for_->awaited();
-    ending.sums = other.sums;
+    ending.sums = {partial_sums(), other.counters};
     ending.gradient_sums = {static_cast<const Element*>(other.z), other.by, other.activation, other.gradients};
     return ending;
   }
@@ -164,15 +170,14 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
     if (has_inner()) inner_at_ = saved.take(request.output.bytes());
     moments_at_ = saved.take(norm_ ? channels * sizeof(ChannelMoments) : 0);
     by_at_ = saved.take(norm_ ? channels * sizeof(ChannelForward) : 0);
-    // Not in the scratch: another kernel may take the sums.
-    partial_at_ = saved.take(norm_ ? shape_.partial_bytes() : 0);
-    back_at_ = saved.take(norm_ ? channels * sizeof(ChannelBackward) : 0);
+    back_at_ = saved.take(norm_ ? channels * sizeof(ChannelBackward) : 0);  // a neighbour may write it
     needs_.saved_bytes = saved.bytes();
+    needs_.scratch_bytes = norm_ ? shape_.partial_bytes() : 0;
     Space trailing;
     dz_at_ = trailing.take(has_inner() && wants_gradient(request) ? request.output.bytes() : 0);
     partial_weights_at_ = trailing.take(tiles.partial_bytes(forward_));
     needs_.trailing_bytes = trailing.bytes();
-    needs_.backward_trails = wants_gradient(request);
+    needs_.backward_trails = wants_gradient(request) && (norm_ || !activation_);
     counters_ = Counters(context_, shape_.counter_bytes());
   }
 
@@ -238,11 +243,13 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
   [[nodiscard]] T* saved(std::size_t at) const {
     return reinterpret_cast<T*>(static_cast<std::byte*>(bound_.saved) + at);
   }
+  // All of the scratch: of this kernel's sums, or a neighbour's.
+  [[nodiscard]] ChannelSums* partial_sums() const { return static_cast<ChannelSums*>(bound_.scratch); }
   template <class T>
   [[nodiscard]] T* trailing(std::size_t at) const {
     return reinterpret_cast<T*>(static_cast<std::byte*>(bound_.trailing) + at);
   }
-  [[nodiscard]] PartialSums sums() const { return {saved<ChannelSums>(partial_at_), counters_.data()}; }
+  [[nodiscard]] PartialSums sums() const { return {partial_sums(), counters_.data()}; }
 
   Conv op_;
   std::optional<BatchNorm> norm_;
@@ -260,7 +267,6 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
   std::size_t inner_at_ = 0;
   std::size_t moments_at_ = 0;
   std::size_t by_at_ = 0;
-  std::size_t partial_at_ = 0;
   std::size_t back_at_ = 0;
   std::size_t dz_at_ = 0;
   std::size_t partial_weights_at_ = 0;

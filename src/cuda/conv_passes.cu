@@ -28,8 +28,11 @@ bool takes_gradient_sums(const CudaContext& context, const Gather& gather) {
   return gather.out % 4 == 0 && PictureTiles::of(context, gather);
 }
 
+// All of the source has to pass by: others read what is written.
 bool makes_source(const CudaContext& context, const Gather& gather) {
-  return gather.in % 4 == 0 && gather.in <= PictureTiles::most_columns && PictureTiles::of(context, gather);
+  if (gather.in % 4 != 0 || gather.in > PictureTiles::most_source_channels) return false;
+  const auto tiles = PictureTiles::of(context, gather);
+  return tiles && tiles->loads_all(gather);
 }
 
 // So few sums that tiles of them would leave most multiprocessors idle. Bound: the weights a cell reads, again

@@ -1,4 +1,5 @@
-// The passes of a convolution, channels innermost. Kernels: conv_tiles.cu, conv_direct.cu, conv_weights.cu.
+// The passes of a convolution, channels innermost. Kernels: conv_pictures.cu, conv_tiles.cu, conv_direct.cu,
+// conv_weights.cu.
 #pragma once
 
 #include "cuda/channel_sums.h"

@@ -15,6 +15,7 @@
 #include "cuda/picture_tiles.h"
 
 #include <cstdint>
+#include <type_traits>
 
 namespace descent {
 
@@ -40,8 +41,8 @@ struct PlainSource {
 template <int count>
 struct ChannelTable {
   static __device__ float* row(int number) {
-    alignas(16) __shared__ float numbers[count * PictureTiles::most_columns];
-    return numbers + number * PictureTiles::most_columns;
+    alignas(16) __shared__ float numbers[count * PictureTiles::most_source_channels];
+    return numbers + number * PictureTiles::most_source_channels;
   }
   template <int vector>
   static __device__ void read(int channel, float (&numbers)[count][vector]) {
@@ -71,8 +72,8 @@ struct NormalisingSource {
     load_floats<vector>(of.z + at, values);
 #pragma unroll
     for (int i = 0; i < vector; ++i) {
-      const float y = of.activation.value((values[i] - numbers[0][i]) * numbers[1][i] + numbers[2][i]);
-      values[i] = to_f32(to_element<Element>(y));
+      const ChannelForward by{numbers[0][i], numbers[1][i], numbers[2][i]};
+      values[i] = to_f32(to_element<Element>(of.activation.value(normalised(by, values[i]))));
     }
     if (first) store_floats<vector>(of.y + at, values);
   }
@@ -105,17 +106,17 @@ struct GradientSource {
     load_floats<vector>(gradient.dy + at, dy);
 #pragma unroll
     for (int i = 0; i < vector; ++i) {
-      const float centred = values[i] - numbers[0][i];
-      const float g = gradient.activation.gradient(centred * numbers[1][i] + numbers[2][i], dy[i]);
-      const float dz = centred * numbers[4][i] + (g * numbers[3][i] + numbers[5][i]);
-      values[i] = to_f32(to_element<Element>(dz));
+      const ChannelForward by{numbers[0][i], numbers[1][i], numbers[2][i]};
+      const ChannelBackward back{numbers[3][i], numbers[4][i], numbers[5][i]};
+      const float g = gradient.activation.gradient(normalised(by, values[i]), dy[i]);
+      values[i] = to_f32(to_element<Element>(norm_gradient(by, back, values[i], g)));
     }
     if (first) store_floats<vector>(gradient.dz + at, values);
   }
 };
 
 // Plain weights of the block's channels, `tap, source channel, destination channel`. Lanes take four
-// destination channels × neighbours in memory: no two share a bank. `fixed_taps`: 0 if they are not known here.
+// destination channels × neighbours in memory: few share a bank. `fixed_taps`: 0 if they are not known here.
 template <int fixed_taps>
 __device__ void load_weights(const Gather& gather, const PictureTiles& tiles, int first_out,
                              const float* weights, float* to) {
@@ -183,7 +184,7 @@ struct Item {
     exists = number < tiles.items;
     if (!exists) return;
     int quad = number >> tiles.packs_log;
-    phase = gather.phases() - 1;  // the last has the most taps
+    phase = gather.phases() - 1;  // with a border of half a window the last has the most taps
     while (quad >= tiles.quads[phase]) quad -= tiles.quads[phase--];
     const int quads = tiles.quads[phase];
     const int cells = gather.phase_table[phase].cells * pictures;
@@ -252,8 +253,7 @@ __device__ void add_gradient_terms(const GradientSums<Element>& of, const Channe
   load_floats<wide>(of.z + at, z);
 #pragma unroll
   for (int j = 0; j < wide; ++j) {
-    const float y = (z[j] - by[j].centre) * by[j].slope + by[j].shift;
-    const auto g = static_cast<double>(of.activation.gradient(y, dy[j]));
+    const auto g = static_cast<double>(of.activation.gradient(normalised(by[j], z[j]), dy[j]));
     first[j] += g;
     second[j] += g * static_cast<double>(z[j]);
   }
@@ -373,7 +373,9 @@ void launch_pictures(const CudaContext& context, const Gather& gather, const Con
   const auto start = [&](auto* kernel) {
     launch(context, "conv pictures", grid, kernel, gather, tiles, ending, source, weights, destination);
   };
-  if (tiles.width == 1) {
+  if constexpr (!std::is_same_v<Source, PlainSource<Element>>) {  // makes_source()
+    start(&conv_pictures<Element, Source, 4, 4>);
+  } else if (tiles.width == 1) {
     start(tiles.vector == 4 ? &conv_pictures<Element, Source, 1, 4> : &conv_pictures<Element, Source, 1, 1>);
   } else {
     start(tiles.vector == 4 ? &conv_pictures<Element, Source, 4, 4> : &conv_pictures<Element, Source, 4, 1>);

@@ -83,9 +83,9 @@ struct WeightTable {
                                           float z) const {
     if (of.z == nullptr) return dy;
     if (of.by == nullptr) return of.activation.gradient(z, dy);
-    const float centred = z - by[0][output];
-    const float g = of.activation.gradient(centred * by[1][output] + by[2][output], dy);
-    return centred * back[1][output] + (g * back[0][output] + back[2][output]);
+    const ChannelForward forward{by[0][output], by[1][output], by[2][output]};
+    const ChannelBackward backward{back[0][output], back[1][output], back[2][output]};
+    return norm_gradient(forward, backward, z, of.activation.gradient(normalised(forward, z), dy));
   }
 };
 

@@ -85,6 +85,7 @@ void CudaFactory::run(const PlanPart& part, const StepContext& context, const st
 }
 
 void CudaFactory::record(Recording& recording, const std::function<void()>& work) {
+  state_->side->catch_up();  // a run that failed may have left something behind: a recording cannot wait for it
   recording_ = true;
   try {
     recording.graph = record_work(state_->context.stream, work);

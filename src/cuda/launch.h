@@ -24,7 +24,7 @@ struct Grid {
 template <class... Parameters, class... Arguments>
 void launch(const CudaContext& context, std::string_view name, const Grid& grid, void (*kernel)(Parameters...),
             Arguments&&... arguments) {
-  constexpr std::size_t always_granted = 48U << 10U;
+  constexpr std::size_t always_granted = 40U << 10U;  // 48 KiB together with what kernels declare themselves
   if (grid.shared_bytes > always_granted) {
     check(
         cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,

@@ -3,6 +3,8 @@
 // sum up the gradient that it writes.
 #pragma once
 
+#include <cstddef>
+
 namespace descent {
 
 struct LeftOutput;   // norm_passes.h
@@ -16,6 +18,7 @@ class NormWriter {
   virtual bool leave_output() = 0;
   // … or its backward finds the sums taken that it begins with.
   virtual bool await_sums() = 0;
+  [[nodiscard]] virtual std::size_t partial_bytes() const = 0;  // of scratch, that whoever takes the sums needs
   // Where what is left lies, and where sums go; once it is bound.
   [[nodiscard]] virtual LeftOutput left() const = 0;
   [[nodiscard]] virtual AwaitedSums awaited() const = 0;

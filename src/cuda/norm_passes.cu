@@ -64,8 +64,7 @@ struct GradientTerms {
     load_floats<width>(dy + at, gradients);
 #pragma unroll
     for (int i = 0; i < width; ++i) {
-      const float y = (values[i] - with[i].centre) * with[i].slope + with[i].shift;
-      const auto g = static_cast<double>(rule.gradient(y, gradients[i]));
+      const auto g = static_cast<double>(rule.gradient(normalised(with[i], values[i]), gradients[i]));
       first[i] += g;
       second[i] += g * static_cast<double>(values[i]);
     }
@@ -145,8 +144,7 @@ struct Normalising {
     float values[width];
     load_floats<width>(x + at, values);
 #pragma unroll
-    for (int i = 0; i < width; ++i)
-      values[i] = rule.value((values[i] - all.by[i].centre) * all.by[i].slope + all.by[i].shift);
+    for (int i = 0; i < width; ++i) values[i] = rule.value(normalised(all.by[i], values[i]));
     store_floats<width>(y + at, values);
   }
 };
@@ -203,9 +201,8 @@ struct Differentiating {
     load_floats<width>(dy + at, gradients);
 #pragma unroll
     for (int i = 0; i < width; ++i) {
-      const float centred = values[i] - all.by[i].centre;
-      const float g = rule.gradient(centred * all.by[i].slope + all.by[i].shift, gradients[i]);
-      values[i] = centred * all.back[i].slope + (g * all.back[i].gain + all.back[i].shift);
+      const float g = rule.gradient(normalised(all.by[i], values[i]), gradients[i]);
+      values[i] = norm_gradient(all.by[i], all.back[i], values[i], g);
     }
     store_floats<width>(dx + at, values);
   }

@@ -39,7 +39,7 @@ struct AwaitedSums {
   const void* z = nullptr;  // what was normalised, of the gradient's type
   const ChannelForward* by = nullptr;
   ReluRule activation;  // behind the normalisation
-  PartialSums sums;
+  unsigned* counters = nullptr;
   NormGradients gradients;
 };
 

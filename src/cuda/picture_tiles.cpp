@@ -4,7 +4,7 @@ namespace descent {
 
 namespace {
 
-// Source positions along one axis that some window reads.
+// Source positions along one axis from the first on, or from before it, to the last that some window reads.
 struct Reach {
   int first = 0;
   int count = 0;
@@ -67,7 +67,7 @@ std::optional<PictureTiles> PictureTiles::of(const CudaContext& context, const G
   constexpr int least_pictures = 32;
   constexpr int least_working = 64;   // threads; with fewer, loading takes longer than multiplying
   constexpr int wanted_blocks = 264;  // two a multiprocessor of the largest devices
-  constexpr std::size_t most_shared = 112U << 10U;  // so that two blocks share a multiprocessor
+  constexpr std::size_t most_shared = 110U << 10U;  // so that two blocks share a multiprocessor
   constexpr std::size_t fixed = 4U << 10U;          // of what the kernel has besides
   if (!gather.has_table || gather.groups > 1 || gather.pictures < least_pictures) return {};
   PictureTiles tiles;

@@ -16,9 +16,11 @@ struct PictureTiles {
   static constexpr int threads_log = 8;
   static constexpr int threads = 1 << threads_log;
   static constexpr int warps = threads / 32;
-  static constexpr int high = 4;  // cells that a thread sums up at once
-  static constexpr int wide = 4;  // and destination channels of each
-  static constexpr int most_columns = 64;
+  static constexpr int high = 4;           // cells that a thread sums up at once
+  static constexpr int wide = 4;           // and destination channels of each
+  static constexpr int most_columns = 64;  // destination channels of a block
+  static constexpr int most_source_channels =
+      64;  // that numbers are kept of, where sources are made on the way
 
   int pictures = 1;  // of a block at a time
   // The frame: a picture with what windows reach beyond it.
@@ -60,6 +62,11 @@ struct PictureTiles {
   }
   [[nodiscard]] constexpr int loaded_columns(const Gather& gather) const {
     return std::min(first_column + columns, gather.columns.source) - loaded_column();
+  }
+
+  // Whether every source pixel is loaded: some may lie under no window.
+  [[nodiscard]] constexpr bool loads_all(const Gather& gather) const {
+    return loaded_rows(gather) == gather.rows.source && loaded_columns(gather) == gather.columns.source;
   }
 
   // Shared memory in floats: sums of teams and, when those are done with, of channels; weights; steps; frames.

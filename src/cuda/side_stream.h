@@ -34,7 +34,7 @@ class SideStream {
   void advance();
   // … for all that ended.
   void catch_up();
-  // There is nothing to wait for: what was enqueued belonged to a recording that failed.
+  // Nothing is waited for: what was enqueued belonged to a recording that failed, or somebody else waits.
   void forget();
 
  private:

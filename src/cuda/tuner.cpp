@@ -116,6 +116,7 @@ double CudaTuner::seconds(const std::string& key, const std::function<std::funct
       return run ? time_runs(run) : never;
     });
   } catch (const Error&) {
+    // Of a recording there is nothing to wait for; else freeing the trial's memory waits.
     if (context_.side != nullptr) context_.side->forget();
     static_cast<void>(cudaGetLastError());  // was told: not to be taken for one of a later call's
     return never;

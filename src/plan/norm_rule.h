@@ -67,6 +67,10 @@ constexpr ChannelForward channel_forward(const ChannelMoments& moments, float sc
       static_cast<float>(static_cast<double>(shift) + (static_cast<double>(centre) - moments.mean) * slope)};
 }
 
+constexpr float normalised(const ChannelForward& by, float x) {
+  return (x - by.centre) * by.slope + by.shift;
+}
+
 // Gradients of γ and β.
 struct AffineGradient {
   double scale = 0;
@@ -86,6 +90,11 @@ constexpr ChannelBackward channel_backward(const ChannelMoments& moments, const 
   const auto centre = static_cast<double>(static_cast<float>(moments.mean));
   return {static_cast<float>(gain), static_cast<float>(slope),
           static_cast<float>(-gain * gradient.shift / count + (centre - moments.mean) * slope)};
+}
+
+// dx of one element, from dy.
+constexpr float norm_gradient(const ChannelForward& by, const ChannelBackward& back, float x, float dy) {
+  return (x - by.centre) * back.slope + (dy * back.gain + back.shift);
 }
 
 }  // namespace descent

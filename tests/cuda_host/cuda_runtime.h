@@ -83,7 +83,7 @@ T exchange_value(T value, unsigned from) {
 }
 
 cudaError_t enqueue(Stream* stream, std::function<void()> work);
-cudaError_t check_launch(dim3 blocks, dim3 threads, std::size_t shared_bytes);
+cudaError_t check_launch(const void* kernel, dim3 blocks, dim3 threads, std::size_t shared_bytes);
 // All blocks; `body` is the kernel with its arguments. Aborts with a message where all threads wait for each
 // other.
 void run_grid(dim3 blocks, dim3 threads, std::size_t shared_bytes, const std::function<void()>& body);
@@ -164,8 +164,8 @@ struct cudaLaunchConfig_t {
 template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments&&... arguments) {
-  const cudaError_t status =
-      cuda_host::check_launch(config->gridDim, config->blockDim, config->dynamicSmemBytes);
+  const cudaError_t status = cuda_host::check_launch(reinterpret_cast<const void*>(kernel), config->gridDim,
+                                                     config->blockDim, config->dynamicSmemBytes);
   if (status != cudaSuccess) return status;
   return cuda_host::enqueue(config->stream,
                             [config = *config, kernel,
@@ -175,10 +175,7 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
                             });
 }
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
-inline cudaError_t cudaFuncSetAttribute(const void* /*function*/, cudaFuncAttribute /*attribute*/,
-                                        int /*value*/) {
-  return cudaSuccess;
-}
+cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribute, int value);
 
 struct cudaFuncAttributes {
   int ptxVersion;

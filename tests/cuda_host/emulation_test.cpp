@@ -1,6 +1,8 @@
 // What tests of CUDA kernels on the host rely on.
 #include "cuda/launch.h"
 #include "cuda/mailbox.h"
+#include "cuda/recording.h"
+#include "cuda/side_stream.h"
 #include "cuda/sums.h"
 #include "test_stream.h"
 
@@ -122,6 +124,53 @@ BOOST_AUTO_TEST_CASE(an_error_names_the_call) {
 BOOST_AUTO_TEST_CASE(fresh_memory_is_not_a_number) {
   const TestStream stream;
   for (const float value : DeviceArray<float>(stream, 100).download()) BOOST_TEST(std::isnan(value));
+}
+
+// A second stream's part of a recording is played back as late as its waits allow, and must be waited for.
+BOOST_AUTO_TEST_CASE(work_beside_is_late_and_waited_for) {
+  const TestStream stream(true);
+  SideStream& side = *stream.context().side;
+  DeviceArray<int> values(stream, std::vector<int>{0, 0});
+  const auto put = [&](const CudaContext& context, int at, const int* from) {
+    check(cudaMemcpyAsync(values.data() + at, from, sizeof(int), cudaMemcpyDeviceToDevice, context.stream),
+          "cudaMemcpyAsync");
+  };
+  const DeviceArray<int> source(stream, std::vector<int>{1, 2});
+  const RecordedWork work = record_work(stream.context().stream, [&] {
+    side.advance();
+    run_beside(stream.context(), [&](const CudaContext& context) { put(context, 0, source.data()); });
+    side.advance();
+    put(stream.context(), 0, source.data() + 1);  // overtakes: nobody has waited yet
+    side.advance();
+    put(stream.context(), 1, values.data());
+    side.catch_up();
+  });
+  check(cudaGraphLaunch(work.get(), stream.context().stream), "cudaGraphLaunch");
+  BOOST_TEST((values.download() == std::vector<int>{1, 1}));
+}
+
+BOOST_AUTO_TEST_CASE(a_recording_that_leaves_something_beside_is_refused) {
+  const TestStream stream(true);
+  SideStream& side = *stream.context().side;
+  const auto forgets = [&] {
+    static_cast<void>(record_work(stream.context().stream, [&] {
+      run_beside(stream.context(), [&](const CudaContext& context) {
+        launch(context, "number", {1, 1}, number, static_cast<int*>(nullptr), 0);
+      });
+    }));
+  };
+  BOOST_CHECK_THROW(forgets(), Error);
+  side.forget();
+  side.catch_up();  // nothing is waited for
+  stream.wait();
+}
+
+BOOST_AUTO_TEST_CASE(more_shared_memory_than_all_may_have_is_granted_first) {
+  const TestStream stream;
+  DeviceArray<int> values(stream, 96);
+  launch(stream.context(), "number", {1, 96}, number, values.data(), 96);
+  launch(stream.context(), "reverse", {1, 96, std::size_t{45} << 10U}, reverse, values.data());
+  BOOST_TEST(values.download().front() == 96);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -118,6 +118,10 @@ std::vector<OpCase> training_units() {
   all.push_back(unit_case({16, 7, 7}, {Conv{.out = 24, .kernel = {5, 5}, .padding = {2, 2}}, limited}, 37));
   all.push_back(
       unit_case({4, 11, 8}, {Conv{.out = 8, .kernel = {2, 3}, .stride = {4, 2}, .padding = {0, 4}}}, 32));
+  // Outputs that lie wholly beyond the edge: no input's gradient reads theirs, the weights' does.
+  all.push_back(unit_case(
+      {4, 11, 8}, {Conv{.out = 8, .kernel = {2, 3}, .stride = {4, 2}, .padding = {0, 4}}, BatchNorm{}, leaky},
+      32));
   all.push_back(unit_case({8, 9, 9}, {Conv{.out = 8, .padding = {2, 2}, .dilation = {2, 2}}, BatchNorm{}}, 34));
   all.push_back(unit_case({3, 9, 7}, {Conv{.out = 20, .padding = {1, 1}}, BatchNorm{}, limited}, 5));
   all.push_back(unit_case({12, 6, 5}, {Conv{.out = 70, .padding = {1, 1}, .bias = false}, BatchNorm{}}, 3));

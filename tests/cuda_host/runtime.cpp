@@ -218,8 +218,34 @@ cudaError_t enqueue(Stream* stream, std::function<void()> work) {
   return cudaSuccess;
 }
 
-cudaError_t check_launch(dim3 blocks, dim3 threads, std::size_t shared_bytes) {
+// What kernels may ask for of dynamic shared memory, where they were granted more than any may.
+class Grants {
+ public:
+  void set(const void* kernel, std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    bytes_[kernel] = bytes;
+  }
+  // Without a grant 48 KiB go round, of which a kernel's own arrays take some: how much is not known here.
+  [[nodiscard]] bool allow(const void* kernel, std::size_t bytes) {
+    constexpr std::size_t always = std::size_t{44} << 10U;
+    const std::lock_guard lock(mutex_);
+    const auto found = bytes_.find(kernel);
+    return bytes <= (found == bytes_.end() ? always : found->second);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<const void*, std::size_t> bytes_;
+};
+
+Grants& grants() {
+  static Grants all;
+  return all;
+}
+
+cudaError_t check_launch(const void* kernel, dim3 blocks, dim3 threads, std::size_t shared_bytes) {
   constexpr unsigned most_high = 65535;
+  if (!grants().allow(kernel, shared_bytes)) return cudaErrorInvalidValue;
   const std::size_t count = std::size_t{threads.x} * threads.y * threads.z;
   const bool fits = blocks.x > 0 && blocks.y > 0 && blocks.z > 0 && blocks.y <= most_high &&
                     blocks.z <= most_high && count > 0 && count <= 1024 && threads.z <= 64 &&
@@ -289,6 +315,11 @@ const char* cudaGetErrorString(cudaError_t status) {
       return "capturing stream has unjoined work";
   }
   return "unknown";
+}
+
+cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute /*attribute*/, int value) {
+  grants().set(function, static_cast<std::size_t>(value));
+  return cudaSuccess;
 }
 
 cudaError_t cudaGetDeviceCount(int* count) {
