@@ -61,6 +61,7 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
 
   void forward(const StepContext& /*context*/) override {
     ConvEnding<Element> ending;
+    ending.trains = trains_;
     ending.bias = op_.bias ? tensor(bound_.parameters, 1) : nullptr;
     if (trains_ && norm_) return forward_with_statistics(ending);
     if (norm_) {

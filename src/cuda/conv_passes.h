@@ -41,6 +41,7 @@ struct ConvEnding {
   bool activates = false;
   ReluRule activation{no_activation};
 
+  bool trains = false;
   // Training: Σy, Σy² a channel of what is written. Only where takes_sums() says so.
   PartialSums sums{};
   NormStatistics statistics{};
