@@ -84,7 +84,7 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
     if (activation_) gradient.activation = *activation_;
     if (has_inner()) gradient.z = saved<Element>(inner_at_);
     if (norm_) {
-      const AwaitedSums of_norm = awaited();
+      const NormHandover of_norm = handover();
       gradient.by = of_norm.by;
       gradient.back = of_norm.gradients.back;
       if (!sums_come_) {
@@ -113,20 +113,17 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
   }
 
   bool await_sums() override { return sums_come_ = trains_ && norm_; }
-  [[nodiscard]] AwaitedSums awaited() const override {
+  bool leave_output() override { return leaves_output_ = trains_ && norm_; }
+  [[nodiscard]] std::size_t partial_bytes() const override { return shape_.partial_bytes(); }
+  [[nodiscard]] NormHandover handover() const override {
     return {saved<Element>(inner_at_),
             saved<ChannelForward>(by_at_),
             activation_.value_or(ReluRule(no_activation)),
+            bound_.output,
             counters_.data(),
             {static_cast<double>(shape_.rows), norm_parameter(bound_.parameters, 0),
              saved<ChannelMoments>(moments_at_), norm_parameter(bound_.parameter_gradients, 0),
              norm_parameter(bound_.parameter_gradients, 1), saved<ChannelBackward>(back_at_)}};
-  }
-  [[nodiscard]] std::size_t partial_bytes() const override { return shape_.partial_bytes(); }
-  bool leave_output() override { return leaves_output_ = trains_ && norm_; }
-  [[nodiscard]] LeftOutput left() const override {
-    return {saved<Element>(inner_at_), saved<ChannelForward>(by_at_),
-            activation_.value_or(ReluRule(no_activation)), bound_.output};
   }
   void meet(NormWriter& writer) override {
     if (!trains_) return;
@@ -154,7 +151,7 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
   [[nodiscard]] ConvEnding<Element> ending_of_gradient() const {
     ConvEnding<Element> ending;
     if (sums_for_ == nullptr) return ending;
-    const AwaitedSums other = sums_for_->awaited();
+    const NormHandover other = sums_for_->handover();
     ending.sums = {partial_sums(), other.counters};
     ending.gradient_sums = {static_cast<const Element*>(other.z), other.by, other.activation, other.gradients};
     return ending;
@@ -228,7 +225,7 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
 
   void convolve(const ConvEnding<Element>& ending, Element* to) const {
     if (source_of_ != nullptr) {
-      const LeftOutput left = source_of_->left();
+      const NormHandover left = source_of_->handover();
       const NormalisedSource<Element> source{static_cast<const Element*>(left.z), left.by, left.activation,
                                              static_cast<Element*>(left.y)};
       return gather_product(context_, forward_, ending, source, tensor(bound_.parameters, 0), to);

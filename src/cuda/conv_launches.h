@@ -14,17 +14,10 @@ template <class Element>
 void launch_conv_few(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
                      const Element* source, const float* weights, Element* destination);
 
-// Where PictureTiles::of() finds tiles.
-template <class Element>
+// Where PictureTiles::of() finds tiles. `source`: elements, or what they are made from on the way.
+template <class Element, class Source>
 void launch_conv_pictures(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
-                          const Element* source, const float* weights, Element* destination);
-
-template <class Element>
-void launch_conv_pictures(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
-                          const NormalisedSource<Element>& source, const float* weights, Element* destination);
-template <class Element>
-void launch_conv_pictures(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
-                          const OutputGradient<Element>& source, const float* weights, Element* destination);
+                          const Source& source, const float* weights, Element* destination);
 
 // A table of taps.
 template <class Element>

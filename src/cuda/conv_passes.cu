@@ -70,16 +70,10 @@ void gather_product(const CudaContext& context, const Gather& gather, const Conv
   }
 }
 
-template <class Element>
+template <class Element, template <class> class Made>
 void gather_product(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
-                    const NormalisedSource<Element>& source, const float* weights, Element* destination) {
+                    const Made<Element>& source, const float* weights, Element* destination) {
   launch_conv_pictures(context, gather, ending, source, weights, destination);
-}
-
-template <class Element>
-void gather_product(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
-                    const OutputGradient<Element>& gradient, const float* weights, Element* destination) {
-  launch_conv_pictures(context, gather, ending, gradient, weights, destination);
 }
 
 template void gather_product(const CudaContext&, const Gather&, const ConvEnding<float>&,

@@ -85,8 +85,7 @@ struct OutputGradient {
   Element* dz = nullptr;  // written for others, if not null
 };
 
-// Forward from a source that is normalised and activated on the way: y from z, and written. Only where
-// makes_source() says so.
+// A source that is normalised and activated where it is loaded: y from z, and written.
 template <class Element>
 struct NormalisedSource {
   const Element* z = nullptr;
@@ -94,16 +93,12 @@ struct NormalisedSource {
   ReluRule activation{no_activation};
   Element* y = nullptr;
 };
-template <class Element>
-void gather_product(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
-                    const NormalisedSource<Element>& source, const float* weights, Element* destination);
 
-// Backward from dz that is made on the way, and written: for a gradient through a normalisation. Only where
-// makes_source() says so.
-template <class Element>
+// From a source that is made on the way, and written: forward a NormalisedSource, backward an OutputGradient
+// through a normalisation. Only where makes_source() says so.
+template <class Element, template <class> class Made>
 void gather_product(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
-                    const OutputGradient<Element>& gradient, const float* weights, Element* destination);
-// Whether it can be given a source that is made on the way.
+                    const Made<Element>& source, const float* weights, Element* destination);
 [[nodiscard]] bool makes_source(const CudaContext& context, const Gather& gather);
 
 // How the sum over cells is cut: so many outputs a block, so many parts.

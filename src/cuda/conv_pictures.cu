@@ -44,6 +44,11 @@ struct ChannelTable {
     alignas(16) __shared__ float numbers[count * PictureTiles::most_source_channels];
     return numbers + number * PictureTiles::most_source_channels;
   }
+  static __device__ void put(int channel, const ChannelForward& by) {  // in the first three rows
+    row(0)[channel] = by.centre;
+    row(1)[channel] = by.slope;
+    row(2)[channel] = by.shift;
+  }
   template <int vector>
   static __device__ void read(int channel, float (&numbers)[count][vector]) {
 #pragma unroll
@@ -58,12 +63,7 @@ struct NormalisingSource {
   using Table = ChannelTable<3>;
 
   __device__ void prepare(int channels) const {
-    for (int i = static_cast<int>(threadIdx.x); i < channels; i += threads) {
-      const ChannelForward forward = of.by[i];
-      Table::row(0)[i] = forward.centre;
-      Table::row(1)[i] = forward.slope;
-      Table::row(2)[i] = forward.shift;
-    }
+    for (int i = static_cast<int>(threadIdx.x); i < channels; i += threads) Table::put(i, of.by[i]);
   }
   template <int vector>
   __device__ void load(std::int64_t at, int channel, bool first, float (&values)[vector]) const {
@@ -87,11 +87,8 @@ struct GradientSource {
 
   __device__ void prepare(int channels) const {
     for (int i = static_cast<int>(threadIdx.x); i < channels; i += threads) {
-      const ChannelForward forward = gradient.by[i];
       const ChannelBackward backward = gradient.back[i];
-      Table::row(0)[i] = forward.centre;
-      Table::row(1)[i] = forward.slope;
-      Table::row(2)[i] = forward.shift;
+      Table::put(i, gradient.by[i]);
       Table::row(3)[i] = backward.gain;
       Table::row(4)[i] = backward.slope;
       Table::row(5)[i] = backward.shift;
@@ -361,9 +358,27 @@ __global__ void __launch_bounds__(threads, 2)
   }
 }
 
+// What a block loads from, for what the host names.
+template <class Element>
+PlainSource<Element> loaded_from(const Element* source) {
+  return {source};
+}
+template <class Element>
+NormalisingSource<Element> loaded_from(const NormalisedSource<Element>& source) {
+  return {source};
+}
+template <class Element>
+GradientSource<Element> loaded_from(const OutputGradient<Element>& source) {
+  return {source};
+}
+
+}  // namespace
+
 template <class Element, class Source>
-void launch_pictures(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
-                     const Source& source, const float* weights, Element* destination) {
+void launch_conv_pictures(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
+                          const Source& source, const float* weights, Element* destination) {
+  const auto from = loaded_from(source);
+  using From = std::remove_cv_t<decltype(from)>;
   const PictureTiles tiles = PictureTiles::of(context, gather).value();
   const int most_blocks = std::max(1, most_parts / tiles.out_tiles);
   const int blocks = std::min((gather.pictures + tiles.pictures - 1) / tiles.pictures, most_blocks);
@@ -371,41 +386,21 @@ void launch_pictures(const CudaContext& context, const Gather& gather, const Con
                   {threads, 1, 1},
                   tiles.shared_bytes(gather)};
   const auto start = [&](auto* kernel) {
-    launch(context, "conv pictures", grid, kernel, gather, tiles, ending, source, weights, destination);
+    launch(context, "conv pictures", grid, kernel, gather, tiles, ending, from, weights, destination);
   };
-  if constexpr (!std::is_same_v<Source, PlainSource<Element>>) {  // makes_source()
-    start(&conv_pictures<Element, Source, 4, 4>);
+  if constexpr (!std::is_same_v<From, PlainSource<Element>>) {  // makes_source()
+    start(&conv_pictures<Element, From, 4, 4>);
   } else if (tiles.width == 1) {
-    start(tiles.vector == 4 ? &conv_pictures<Element, Source, 1, 4> : &conv_pictures<Element, Source, 1, 1>);
+    start(tiles.vector == 4 ? &conv_pictures<Element, From, 1, 4> : &conv_pictures<Element, From, 1, 1>);
   } else {
-    start(tiles.vector == 4 ? &conv_pictures<Element, Source, 4, 4> : &conv_pictures<Element, Source, 4, 1>);
+    start(tiles.vector == 4 ? &conv_pictures<Element, From, 4, 4> : &conv_pictures<Element, From, 4, 1>);
   }
 }
 
-}  // namespace
-
-template <class Element>
-void launch_conv_pictures(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
-                          const Element* source, const float* weights, Element* destination) {
-  launch_pictures(context, gather, ending, PlainSource<Element>{source}, weights, destination);
-}
-
-template <class Element>
-void launch_conv_pictures(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
-                          const NormalisedSource<Element>& source, const float* weights, Element* destination) {
-  launch_pictures(context, gather, ending, NormalisingSource<Element>{source}, weights, destination);
-}
-
-template <class Element>
-void launch_conv_pictures(const CudaContext& context, const Gather& gather, const ConvEnding<Element>& ending,
-                          const OutputGradient<Element>& source, const float* weights, Element* destination) {
-  launch_pictures(context, gather, ending, GradientSource<Element>{source}, weights, destination);
-}
-
-template void launch_conv_pictures(const CudaContext&, const Gather&, const ConvEnding<float>&, const float*,
-                                   const float*, float*);
-template void launch_conv_pictures(const CudaContext&, const Gather&, const ConvEnding<Bf16>&, const Bf16*,
-                                   const float*, Bf16*);
+template void launch_conv_pictures(const CudaContext&, const Gather&, const ConvEnding<float>&,
+                                   const float* const&, const float*, float*);
+template void launch_conv_pictures(const CudaContext&, const Gather&, const ConvEnding<Bf16>&,
+                                   const Bf16* const&, const float*, Bf16*);
 template void launch_conv_pictures(const CudaContext&, const Gather&, const ConvEnding<float>&,
                                    const NormalisedSource<float>&, const float*, float*);
 template void launch_conv_pictures(const CudaContext&, const Gather&, const ConvEnding<Bf16>&,

@@ -7,8 +7,7 @@
 
 namespace descent {
 
-struct LeftOutput;   // norm_passes.h
-struct AwaitedSums;  // likewise
+struct NormHandover;  // norm_passes.h
 
 class NormWriter {
  public:
@@ -19,9 +18,8 @@ class NormWriter {
   // … or its backward finds the sums taken that it begins with.
   virtual bool await_sums() = 0;
   [[nodiscard]] virtual std::size_t partial_bytes() const = 0;  // of scratch, that whoever takes the sums needs
-  // Where what is left lies, and where sums go; once it is bound.
-  [[nodiscard]] virtual LeftOutput left() const = 0;
-  [[nodiscard]] virtual AwaitedSums awaited() const = 0;
+  // What the reader needs for either; once it is bound.
+  [[nodiscard]] virtual NormHandover handover() const = 0;
 };
 
 class NormReader {

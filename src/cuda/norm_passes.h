@@ -25,20 +25,13 @@ struct NormRows {
   }
 };
 
-// For neighbours (neighbours.h). What a reader makes the output from, y = activation((z − centre)·slope +
-// shift), and where it writes it.
-struct LeftOutput {
-  const void* z = nullptr;
-  const ChannelForward* by = nullptr;
-  ReluRule activation;
-  void* y = nullptr;
-};
-
-// Where the sums of the output's gradient go.
-struct AwaitedSums {
-  const void* z = nullptr;  // what was normalised, of the gradient's type
+// What a trained normalisation hands over to its neighbour (neighbours.h).
+struct NormHandover {
+  const void* z = nullptr;  // what is normalised, of the gradient's type
   const ChannelForward* by = nullptr;
   ReluRule activation;  // behind the normalisation
+  void* y = nullptr;    // where activation((z − centre)·slope + shift) goes
+  // Where the sums of the output's gradient go.
   unsigned* counters = nullptr;
   NormGradients gradients;
 };

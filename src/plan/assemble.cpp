@@ -300,10 +300,7 @@ class Assembler {
       }
       if (training_) {
         if (needs.backward_reads_output) touch(node.output, backward);
-        if (node.output_gradient) {
-          touch(*node.output_gradient, backward);
-          touch(*node.output_gradient, done);
-        }
+        if (node.output_gradient) touch(*node.output_gradient, done);
         for (const auto& gradient : node.input_gradients) {
           if (gradient) touch(*gradient, backward);
         }
