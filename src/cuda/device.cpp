@@ -67,7 +67,7 @@ CudaDevice::CudaDevice(int ordinal, const DeviceOptions& options) : state_(std::
                             properties_.major, properties_.minor));
   }
   context.tensor_cores = has_tensor_cores();
-  context.stream = state_->stream.create();
+  context.stream = state_->stream.create(stream_priorities().first);
   state_->side = std::make_unique<SideStream>(context.stream);
   context.side = state_->side.get();
   state_->moment = DeviceBytes(sizeof(StepMoment));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cuda/context.h"
+#include "cuda/stream.h"
 
 #include <cuda_runtime.h>
 
@@ -10,22 +11,14 @@
 
 namespace descent {
 
-// Smaller numbers go first.
-struct StreamPriorities {
-  int last = 0;
-  int first = 0;
-};
-[[nodiscard]] StreamPriorities stream_priorities();
-
 class SideStream {
  public:
   // Beside `main`, which goes first where both have work to do.
   explicit SideStream(cudaStream_t main);
   SideStream(const SideStream&) = delete;
   SideStream& operator=(const SideStream&) = delete;
-  ~SideStream();
 
-  [[nodiscard]] cudaStream_t stream() const { return stream_; }
+  [[nodiscard]] cudaStream_t stream() const { return stream_.get(); }
   // What is put on the stream from now on follows all that is on the main one so far; end() marks where it
   // ends.
   void begin();
@@ -40,14 +33,14 @@ class SideStream {
  private:
   // One round's: what ended since the last advance(), and since the one before that.
   struct Mark {
-    cudaEvent_t event = nullptr;
+    CudaEvent event;
     bool set = false;
   };
   void wait_for(Mark& mark);
 
   cudaStream_t main_;
-  cudaStream_t stream_ = nullptr;
-  cudaEvent_t begin_ = nullptr;
+  CudaStream stream_;
+  CudaEvent begin_;
   std::array<Mark, 2> ends_;
   std::size_t now_ = 0;
 };

@@ -2,22 +2,15 @@
 
 namespace descent {
 
-Staging::Staging(const CudaContext& context) : context_(context) {
-  for (Place& place : places_) {
-    check(cudaEventCreateWithFlags(&place.sent, cudaEventDisableTiming), "cudaEventCreateWithFlags");
-  }
-}
+Staging::Staging(const CudaContext& context) : context_(context) {}
 
 Staging::~Staging() {
   cudaStreamSynchronize(context_.stream);
-  for (const Place& place : places_) {
-    if (place.sent != nullptr) cudaEventDestroy(place.sent);
-  }
 }
 
 std::byte* Staging::take(std::size_t bytes) {
   Place& place = places_[next_];
-  check(cudaEventSynchronize(place.sent), "cudaEventSynchronize");
+  check(cudaEventSynchronize(place.sent.get()), "cudaEventSynchronize");
   if (place.memory.bytes() < bytes) place.memory = PinnedBytes(bytes);
   return place.memory.as<std::byte>();
 }
@@ -28,7 +21,7 @@ const std::byte* Staging::send(std::size_t bytes) {
   if (arrived_.bytes() < bytes) arrived_ = DeviceBytes(bytes);
   check(cudaMemcpyAsync(arrived_.as(), place.memory.as(), bytes, cudaMemcpyHostToDevice, context_.stream),
         "cudaMemcpyAsync");
-  check(cudaEventRecord(place.sent, context_.stream), "cudaEventRecord");
+  check(cudaEventRecord(place.sent.get(), context_.stream), "cudaEventRecord");
   return arrived_.as<std::byte>();
 }
 

@@ -4,6 +4,7 @@
 
 #include "cuda/context.h"
 #include "cuda/memory.h"
+#include "cuda/stream.h"
 
 #include <array>
 #include <cstddef>
@@ -25,7 +26,7 @@ class Staging {
  private:
   struct Place {
     PinnedBytes memory;
-    cudaEvent_t sent = nullptr;
+    CudaEvent sent;
   };
 
   CudaContext context_;

@@ -6,6 +6,7 @@
 #include "cuda/memory.h"
 #include "cuda/side_stream.h"
 #include "cuda/staging.h"
+#include "cuda/stream.h"
 #include "cuda/tuner.h"
 #include "cuda/update.h"
 
@@ -13,24 +14,6 @@
 #include <mutex>
 
 namespace descent {
-
-class CudaStream {
- public:
-  CudaStream() = default;
-  CudaStream(const CudaStream&) = delete;
-  CudaStream& operator=(const CudaStream&) = delete;
-  ~CudaStream() {
-    if (stream_ != nullptr) cudaStreamDestroy(stream_);
-  }
-  cudaStream_t create() {
-    check(cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking, stream_priorities().first),
-          "cudaStreamCreateWithPriority");
-    return stream_;
-  }
-
- private:
-  cudaStream_t stream_ = nullptr;
-};
 
 // Threads take turns: what one asks for must not come between the parts of what another does.
 struct CudaState {

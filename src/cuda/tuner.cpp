@@ -3,6 +3,7 @@
 #include "cuda/check.h"
 #include "cuda/recording.h"
 #include "cuda/side_stream.h"
+#include "cuda/stream.h"
 #include "descent/error.h"
 #include "plan/element.h"
 #include "plan/trial_binding.h"
@@ -28,22 +29,10 @@ std::vector<Bf16> small_numbers(std::size_t count) {
   return numbers;
 }
 
-class TimingEvent {
- public:
-  TimingEvent() { check(cudaEventCreateWithFlags(&event_, cudaEventDefault), "cudaEventCreateWithFlags"); }
-  TimingEvent(const TimingEvent&) = delete;
-  TimingEvent& operator=(const TimingEvent&) = delete;
-  ~TimingEvent() { cudaEventDestroy(event_); }
-  [[nodiscard]] cudaEvent_t get() const { return event_; }
-
- private:
-  cudaEvent_t event_ = nullptr;
-};
-
 // Between two events around what `enqueue` puts on the stream.
 double seconds_on_stream(cudaStream_t stream, const std::function<void()>& enqueue) {
-  const TimingEvent begin;
-  const TimingEvent end;
+  const CudaEvent begin(cudaEventDefault);
+  const CudaEvent end(cudaEventDefault);
   check(cudaEventRecord(begin.get(), stream), "cudaEventRecord");
   enqueue();
   check(cudaEventRecord(end.get(), stream), "cudaEventRecord");
