@@ -68,7 +68,7 @@ Candidates conv_candidates(const KernelRequest& request, const CandidateTools& t
   }
   if (lanes_fit) {
     found.push_back(
-        timed_candidate(request, tools, in_lanes, "loops", [=] { return make_conv_lanes(request, context); }));
+        timed_candidate(request, tools, in_lanes, "loops", [=] { return make_lanes_unit(request, context); }));
   }
   return found;
 }

@@ -4,6 +4,7 @@
 #include "cpu/denormals.h"
 #include "cpu/format_choice.h"
 #include "cpu/kernels.h"
+#include "cpu/lanes_neighbours.h"
 #include "cpu/library_kernels.h"
 #include "plan/claims.h"
 
@@ -52,7 +53,11 @@ void CpuFactory::consider(std::span<const KernelRequest> requests) {
 }
 
 std::unique_ptr<Kernel> CpuFactory::prepare(const KernelRequest& request) {
-  return chosen_.at(request.unit.output)();
+  std::unique_ptr<Kernel> kernel = chosen_.at(request.unit.output)();
+  Kernel* const writer = introductions_.writer_for(request, *kernel);
+  auto* const reader = dynamic_cast<LanesReader*>(kernel.get());
+  if (reader != nullptr && writer != nullptr) reader->meet(*writer);
+  return kernel;
 }
 
 std::unique_ptr<Kernel> CpuFactory::prepare_reorder(const TensorDesc& from, Format to, bool gradient) {

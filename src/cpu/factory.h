@@ -5,6 +5,7 @@
 #include "cpu/context.h"
 #include "cpu/onednn.h"
 #include "cpu/tuner.h"
+#include "plan/introductions.h"
 #include "plan/kernel.h"
 
 #include <functional>
@@ -44,6 +45,7 @@ class CpuFactory final : public KernelFactory {
   CpuChoices choices_;
   std::map<ValueId, std::function<std::unique_ptr<Kernel>()>> chosen_;  // by the unit's output
   std::set<DType> types_;                                               // of the units' outputs
+  Introductions introductions_;
 };
 
 }  // namespace descent

@@ -48,11 +48,8 @@ namespace descent {
 // Convolution of any shape in the plain layout: for shapes that the library has no fast code for.
 [[nodiscard]] std::unique_ptr<Kernel> make_conv_loops(const KernelRequest& request, const CpuContext& context);
 
-// Convolution without groups in the layout n16chw.
-[[nodiscard]] std::unique_ptr<Kernel> make_conv_lanes(const KernelRequest& request, const CpuContext& context);
-
-// Convolution without groups, batch normalisation, activation; at least the first and another. In training, in
-// the layout n16chw.
+// Convolution without groups and, in training, what follows it: batch normalisation, activation. In the layout
+// n16chw, in bf16 n32chw.
 [[nodiscard]] std::unique_ptr<Kernel> make_lanes_unit(const KernelRequest& request, const CpuContext& context);
 
 // Between the plain layout and n16chw; nothing for other pairs.

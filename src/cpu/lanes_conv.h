@@ -29,6 +29,13 @@ struct LanesProblem {
   [[nodiscard]] std::int64_t weights() const { return in_channels * out_channels * taps(); }
 };
 
+// Blocks of pictures.
+template <class Element>
+struct LanesPictures {
+  const Element* first = nullptr;
+  std::int64_t step = 0;  // from one to the next, in elements
+};
+
 // y[o] = b[o] + Σ w[o, i, k]·x[i at k] over input channels and taps, for any pair of tensors: with the
 // convolution's own taps that is its forward, with the taps turned round the gradient of its input.
 template <class Element>
@@ -133,8 +140,8 @@ class LanesWeightGradient {
   [[nodiscard]] std::int64_t scratch() const { return parts_ * partial(); }
 
   void clear(float* partial) const;
-  // Adds a stretch of `pictures` blocks, of which x and dy are the first; those of dy are dy_picture apart.
-  void add(const Element* x, const Element* dy, std::int64_t dy_picture, std::int64_t pictures,
+  // Adds a stretch of `pictures` blocks.
+  void add(const LanesPictures<Element>& x, const LanesPictures<Element>& dy, std::int64_t pictures,
            float* partial) const;
   // Sums the parts, in their order. `bias_gradient` may be null.
   void finish(const CpuContext& context, const float* scratch, float* weight_gradient,
@@ -157,8 +164,9 @@ class LanesWeightGradient {
     std::int64_t taps = 1;
   };
   [[nodiscard]] std::vector<Reach> reaches(std::int64_t top, std::int64_t bottom) const;
-  void add_strip(const std::vector<Reach>& strip, const Element* x, const Element* dy, std::int64_t dy_picture,
-                 std::int64_t pictures, std::int64_t output, float* partial) const;
+  void add_strip(const std::vector<Reach>& strip, const LanesPictures<Element>& x,
+                 const LanesPictures<Element>& dy, std::int64_t pictures, std::int64_t output,
+                 float* partial) const;
 
   LanesProblem problem_;
   bool bias_;

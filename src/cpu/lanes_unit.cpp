@@ -1,19 +1,19 @@
-// Convolution, batch normalisation and activation in training as one kernel, sixteen pictures to a vector. The
-// normalisation, the activation, or both may be missing.
+// Convolution with what follows it, batch normalisation in training and activation, as one kernel, sixteen
+// pictures to a vector. The normalisation, the activation, or both may be missing.
 // Idea: what lies between the layers is looked at while it is in the second cache. Forward, the sums for the
-// statistics are taken from each block of pictures when it has just been convolved; one pass over memory then
-// normalises and activates. Backward, one pass sums what the normalisation needs; then the gradient of the
-// convolution's output is made for a few blocks of pictures at a time in memory that never leaves the cache,
-// and both of the convolution's gradients are taken from there. Each pass goes through the pictures the other
-// way round than the one before, and finds the last ones in cache.
+// statistics are taken from each block of pictures when it has just been convolved; the next convolution
+// normalises and activates what it reads, or a pass over memory does. Backward, the sums that the normalisation
+// needs are taken by whoever writes the output's gradient, or by a pass; then the gradient of the convolution's
+// output is made for a few blocks of pictures at a time in memory that never leaves the cache, and both of the
+// convolution's gradients are taken from there (lanes_neighbours.h). Passes go through the pictures the other
+// way round than the one before, and find the last ones in cache.
 //
 // All sums are taken in the same parts and orders as by kernels of one layer: the bits are the same.
 //
-// Bound: arithmetic in the convolution; around it 12 bytes an output are moved forward and 16 backward, instead
-// of 24 and 40 by kernels of one layer. Measured with two threads of a Zen 5 on the four blocks of convnet,
-// batch 1024: 3.8 ms forward and backward, kernels of one layer 5.2; arithmetic alone is 2.7 at 500 GFLOP/s,
-// padded taps counted. In bf16 all bytes are half as many, and the arithmetic takes half the time.
+// Bound: arithmetic in the convolution; around it, between neighbours, 4 bytes an output and input are moved
+// forward and 8 backward, where kernels of one layer move 24 and 40 an output.
 #include "cpu/lanes_conv.h"
+#include "cpu/lanes_neighbours.h"
 #include "cpu/lanes_norm.h"
 #include "cpu/loop_kernel.h"
 #include "cpu/norm_sums.h"
@@ -39,21 +39,25 @@ std::optional<Operation> operation_in(const Unit& unit) {
 }
 
 template <class Element>
-class LanesUnitKernel final : public LoopKernel {
+class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>, public LanesReader {
  public:
   LanesUnitKernel(const KernelRequest& request, const CpuContext& context)
       : conv_(std::get<Conv>(request.unit.first().op)),
         norm_(operation_in<BatchNorm>(request.unit)),
         problem_(conv_, request.inputs.front().shape, request.output.shape, Kind::pictures),
         forward_(Gather::forward(problem_)),
-        // The mean takes away what a bias adds: its gradient is zero.
-        weight_gradient_(problem_, conv_.bias && !norm_),
         forward_weights_(forward_),
         slice_(problem_.rows.output * problem_.columns.output * Kind::pictures),
         sums_(problem_.blocks, problem_.out_channels),
-        threads_(static_cast<std::size_t>(std::max(context.threads, 1))),
+        threads_(std::max(context.threads, 1)),
         context_(context) {
     if (const auto relu = operation_in<GeneralRelu>(request.unit)) rule_.emplace(*relu);
+    needs_.output = Kind::format;
+    needs_.inputs = {needs_.output};
+    if (trains(request)) {
+      // The mean takes away what a bias adds: its gradient is zero.
+      weight_gradient_.emplace(problem_, conv_.bias && !norm_ && !request.mean_is_removed);
+    }
     if (wants_gradient(request)) {
       input_gradient_.emplace(Gather::backward(problem_));
       backward_weights_ = PackedWeights<Element>(*input_gradient_);
@@ -69,50 +73,92 @@ class LanesUnitKernel final : public LoopKernel {
   }
 
   void forward(const StepContext& /*context*/) override {
-    if (norm_) return forward_with_norm();
-    forward_.for_sets(context_, [this](std::int64_t first, std::int64_t count, std::int64_t /*slot*/) {
-      convolve(first, first + count, [this](std::int64_t n, std::int64_t blocks) {
-        const std::int64_t at = n * forward_.y_picture();
-        activate_lanes(inner() + at, output<Element>() + at, blocks * forward_.y_picture(), *rule_);
-      });
+    forward_.for_sets(context_, [this](std::int64_t first, std::int64_t blocks, std::int64_t thread) {
+      convolve(first, blocks, thread);
     });
+    if (!norm_) return;
+    find_statistics();
+    if (!handed_over_) complete();
   }
 
   void backward(const StepContext& /*context*/) override {
-    if (norm_) sum_gradients();
-    parallel_parts(context_.threads, weight_gradient_.parts(), PartOrder::last_to_first,
+    if (norm_) {
+      if (!handed_over_) {
+        parallel_parts(context_.threads, problem_.blocks, PartOrder::first_to_last,
+                       [this](std::int64_t n, std::int64_t /*thread*/) { take_sums(n, 1); });
+      }
+      find_gradients();
+    }
+    parallel_parts(context_.threads, weight_gradient_->parts(), PartOrder::last_to_first,
                    [this](std::int64_t part, std::int64_t thread) { backward_part(part, thread); });
-    weight_gradient_.finish(context_, scratch<float>(partial_at_), tensor(bound_.parameter_gradients, 0),
-                            conv_.bias ? tensor(bound_.parameter_gradients, 1) : nullptr);
+    weight_gradient_->finish(context_, scratch<float>(partial_at_), tensor(bound_.parameter_gradients, 0),
+                             conv_.bias ? tensor(bound_.parameter_gradients, 1) : nullptr);
+  }
+
+  void complete() override {
+    if (!norm_) return;
+    parallel_parts(context_.threads, problem_.blocks, PartOrder::last_to_first,
+                   [this](std::int64_t n, std::int64_t /*thread*/) {
+                     make_output(n, 1, output<Element>() + n * forward_.y_picture(), 0);
+                   });
+  }
+
+  void meet(Kernel& writer) override {
+    auto* const lanes_writer = dynamic_cast<LanesNormWriter<Element>*>(&writer);
+    if (!input_gradient_ || lanes_writer == nullptr || !lanes_writer->hand_over()) return;
+    before_ = lanes_writer;
+    needs_.backward_reads_inputs = false;
+    needs_.gradient_over_input = false;
+    source_bytes_ = pictures_bytes(source_picture(), forward_.together());
+    source_at_ = scratch_.take(threads_bytes(source_bytes_));
+    needs_.scratch_bytes = scratch_.bytes();
+  }
+  bool hand_over() override {
+    if (norm_ && !handed_over_) {
+      forward_report_.bytes -= 2 * output_bytes_;
+      backward_report_.bytes -= 2 * output_bytes_;
+    }
+    return handed_over_ = norm_.has_value();
+  }
+  void make_output(std::int64_t first, std::int64_t blocks, Element* to, std::int64_t picture) const override {
+    for_slices(first, blocks, [&, this](std::int64_t n, std::int64_t c, std::int64_t offset) {
+      normalise_lanes(inner() + offset, to + (n - first) * picture + c * slice_, slice_,
+                      saved<ChannelForward>(by_at_)[c], rule());
+    });
+  }
+  void take_sums(std::int64_t first, std::int64_t blocks) const override {
+    for_slices(first, blocks, [this](std::int64_t n, std::int64_t c, std::int64_t offset) {
+      sums_.of(saved<ChannelSums>(sums_at_), n, c) =
+          lanes_gradient_sums(inner() + offset, output_gradient<Element>() + offset, slice_,
+                              saved<ChannelForward>(by_at_)[c], rule());
+    });
   }
 
  private:
   using Kind = LanesElement<Element>;
   using Gather = LanesGather<Element>;
+  using Pictures = LanesPictures<Element>;
 
   void ask_for_memory(const KernelRequest& request) {
-    needs_.output = Kind::format;
-    needs_.inputs = {needs_.output};
-    needs_.backward_reads_inputs = true;
-    needs_.gradient_over_input = true;
     const auto channels = static_cast<std::size_t>(problem_.out_channels);
     Space saved;
-    inner_at_ = saved.take(request.output.bytes());
-    moments_at_ = saved.take(channels * sizeof(ChannelMoments));
-    by_at_ = saved.take(channels * sizeof(ChannelForward));
+    inner_at_ = saved.take(has_inner() ? request.output.bytes() : 0);
+    if (norm_) {
+      moments_at_ = saved.take(channels * sizeof(ChannelMoments));
+      by_at_ = saved.take(channels * sizeof(ChannelForward));
+      sums_at_ = saved.take(sums_.bytes());
+    }
     needs_.saved_bytes = saved.bytes();
-
-    // The gradients of pictures in a stretch are not a power of two apart: their lines share no places in
-    // cache.
-    gradient_picture_ = problem_.out_channels * slice_ + Kind::pictures;
-    gradient_bytes_ =
-        static_cast<std::size_t>(gradient_picture_ * weight_gradient_.stretch()) * sizeof(Element);
-    Space scratch;
-    sums_at_ = scratch.take(sums_.bytes());
-    back_at_ = scratch.take(channels * sizeof(ChannelBackward));
-    partial_at_ = scratch.take(static_cast<std::size_t>(weight_gradient_.scratch()) * sizeof(float));
-    gradient_at_ = scratch.take(threads_ * gradient_bytes_);
-    needs_.scratch_bytes = scratch.bytes();
+    if (!weight_gradient_) return;
+    needs_.backward_reads_inputs = true;
+    needs_.gradient_over_input = true;
+    if (norm_) back_at_ = scratch_.take(channels * sizeof(ChannelBackward));
+    partial_at_ = scratch_.take(static_cast<std::size_t>(weight_gradient_->scratch()) * sizeof(float));
+    if (has_inner()) {
+      gradient_bytes_ = pictures_bytes(gradient_picture(), weight_gradient_->stretch());
+      gradient_at_ = scratch_.take(threads_bytes(gradient_bytes_));
+    }
+    needs_.scratch_bytes = scratch_.bytes();
   }
 
   void report_work(const KernelRequest& request) {
@@ -120,118 +166,108 @@ class LanesUnitKernel final : public LoopKernel {
     const std::int64_t products = problem_.in_channels * problem_.taps();  // of an output
     const double flops = 2.0 * static_cast<double>(products) * outputs;
     const auto input_bytes = static_cast<double>(request.inputs.front().bytes());
-    const auto output_bytes = static_cast<double>(request.output.bytes());
+    output_bytes_ = static_cast<double>(request.output.bytes());
     const std::string after = fmt::format("{}{}", norm_ ? ", norm" : "", rule_ ? ", activation" : "");
     // The sums read what is in cache.
     forward_report_ = report(request, "forward" + after, Kind::format.layout, flops,
-                             input_bytes + (norm_ ? 3 : 2) * output_bytes);
+                             input_bytes + (norm_ ? 3 : rule_ ? 2 : 1) * output_bytes_);
+    if (!weight_gradient_) return;
     backward_report_ =
         report(request, (input_gradient_ ? "backward weights, data" : "backward weights") + after,
                Kind::format.layout, (input_gradient_ ? 2 : 1) * flops,
-               (input_gradient_ ? 2 : 1) * input_bytes + (norm_ ? 4 : 2) * output_bytes);
+               (input_gradient_ ? 2 : 1) * input_bytes + (norm_ ? 4 : rule_ ? 2 : 1) * output_bytes_);
   }
 
-  // Calls f(first block, blocks) for blocks [begin, end), when they have just been convolved.
-  template <class Function>
-  void convolve(std::int64_t begin, std::int64_t end, Function&& f) const {
-    for (std::int64_t n = begin; n < end; n += forward_.together()) {
-      const std::int64_t blocks = std::min(forward_.together(), end - n);
-      forward_.run(input<Element>() + n * forward_.x_picture(), forward_.x_picture(), forward_weights_.data(),
-                   conv_.bias ? tensor(bound_.parameters, 1) : nullptr, inner() + n * forward_.y_picture(),
-                   blocks);
-      f(n, blocks);
+  // Blocks [first, first + blocks) and, while they are in cache, what is to be known of them.
+  void convolve(std::int64_t first, std::int64_t blocks, std::int64_t thread) const {
+    Pictures x{input<Element>() + first * forward_.x_picture(), forward_.x_picture()};
+    if (before_ != nullptr) {
+      auto* const made = scratch<Element>(source_at_ + static_cast<std::size_t>(thread) * source_bytes_);
+      before_->make_output(first, blocks, made, source_picture());
+      x = {made, source_picture()};
+    }
+    const std::int64_t at = first * forward_.y_picture();
+    Element* const to = (has_inner() ? inner() : output<Element>()) + at;
+    forward_.run(x.first, x.step, forward_weights_.data(), conv_.bias ? tensor(bound_.parameters, 1) : nullptr,
+                 to, blocks);
+    if (norm_) {
+      for_slices(first, blocks, [this](std::int64_t n, std::int64_t c, std::int64_t offset) {
+        sums_.of(saved<ChannelSums>(sums_at_), n, c) = lanes_sums(inner() + offset, inner() + offset, slice_);
+      });
+    } else if (rule_) {
+      activate_lanes(to, output<Element>() + at, blocks * forward_.y_picture(), *rule_);
     }
   }
 
-  // Calls f(offset, channel) for the slices of blocks [begin, end).
+  // Calls f(block, channel, offset) for the slices of blocks [first, first + blocks).
   template <class Function>
-  void for_slices(std::int64_t begin, std::int64_t end, Function&& f) const {
-    for (std::int64_t n = begin; n < end; ++n) {
-      for (std::int64_t c = 0; c < problem_.out_channels; ++c) f((n * problem_.out_channels + c) * slice_, c);
+  void for_slices(std::int64_t first, std::int64_t blocks, Function&& f) const {
+    for (std::int64_t n = first; n < first + blocks; ++n) {
+      for (std::int64_t c = 0; c < problem_.out_channels; ++c) {
+        f(n, c, (n * problem_.out_channels + c) * slice_);
+      }
     }
   }
 
-  void forward_with_norm() const {
-    auto* const sums = scratch<double>(sums_at_);
-    parallel_parts(context_.threads, sums_.parts(), PartOrder::first_to_last,
-                   [&, this](std::int64_t part, std::int64_t /*thread*/) {
-                     const NormSums::Part of_part = sums_.part(sums, part);
-                     of_part.clear(0, problem_.out_channels);
-                     convolve(sums_.first_block(part), sums_.first_block(part + 1),
-                              [&](std::int64_t n, std::int64_t blocks) {
-                                for_slices(n, n + blocks, [&](std::int64_t offset, std::int64_t c) {
-                                  of_part.add(c, lanes_sums(inner() + offset, inner() + offset, slice_));
-                                });
-                              });
-                   });
-    const std::size_t first = conv_.bias ? 2 : 1;
-    auto* const by = saved<ChannelForward>(by_at_);
+  void find_statistics() const {
     for (std::int64_t c = 0; c < problem_.out_channels; ++c) {
       const RunningMoments running{static_cast<float*>(bound_.statistics[0]) + c,
                                    static_cast<float*>(bound_.statistics[1]) + c};
-      const ChannelMoments moments = batch_moments(*norm_, sums_.total(sums, c), count(), running);
+      const ChannelMoments moments =
+          batch_moments(*norm_, sums_.total(saved<ChannelSums>(sums_at_), c), count(), running);
       saved<ChannelMoments>(moments_at_)[c] = moments;
-      by[c] = channel_forward(moments, tensor(bound_.parameters, first)[c],
-                              tensor(bound_.parameters, first + 1)[c]);
+      saved<ChannelForward>(by_at_)[c] =
+          channel_forward(moments, norm_parameter(bound_.parameters, 0)[c],
+                          norm_parameter(bound_.parameters, 1)[c]);
     }
-    parallel_parts(context_.threads, problem_.blocks, PartOrder::last_to_first,
-                   [&, this](std::int64_t n, std::int64_t /*thread*/) {
-                     for_slices(n, n + 1, [&](std::int64_t offset, std::int64_t c) {
-                       normalise_lanes(inner() + offset, output<Element>() + offset, slice_, by[c], rule());
-                     });
-                   });
   }
 
-  void sum_gradients() const {
-    auto* const sums = scratch<double>(sums_at_);
-    const auto* const by = saved<ChannelForward>(by_at_);
-    parallel_parts(
-        context_.threads, sums_.parts(), PartOrder::first_to_last,
-        [&, this](std::int64_t part, std::int64_t /*thread*/) {
-          const NormSums::Part of_part = sums_.part(sums, part);
-          of_part.clear(0, problem_.out_channels);
-          for_slices(sums_.first_block(part), sums_.first_block(part + 1),
-                     [&](std::int64_t offset, std::int64_t c) {
-                       of_part.add(c, lanes_gradient_sums(inner() + offset, output_gradient<Element>() + offset,
-                                                          slice_, by[c], rule()));
-                     });
-        });
-    const std::size_t first = conv_.bias ? 2 : 1;
+  void find_gradients() const {
     for (std::int64_t c = 0; c < problem_.out_channels; ++c) {
       const ChannelMoments& moments = saved<ChannelMoments>(moments_at_)[c];
-      const AffineGradient gradient = affine_gradient(moments, sums_.total(sums, c));
-      tensor(bound_.parameter_gradients, first)[c] = static_cast<float>(gradient.scale);
-      tensor(bound_.parameter_gradients, first + 1)[c] = static_cast<float>(gradient.shift);
+      const AffineGradient gradient =
+          affine_gradient(moments, sums_.total(saved<ChannelSums>(sums_at_), c));
+      norm_parameter(bound_.parameter_gradients, 0)[c] = static_cast<float>(gradient.scale);
+      norm_parameter(bound_.parameter_gradients, 1)[c] = static_cast<float>(gradient.shift);
       scratch<ChannelBackward>(back_at_)[c] =
-          channel_backward(moments, gradient, tensor(bound_.parameters, first)[c], count());
+          channel_backward(moments, gradient, norm_parameter(bound_.parameters, 0)[c], count());
     }
   }
 
-  // The convolution's output gradient of block `n`.
-  void make_gradient(std::int64_t n, Element* to) const {
-    const std::int64_t picture = n * problem_.out_channels * slice_;
-    if (!norm_) {
-      lanes_activation_gradient(inner() + picture, output_gradient<Element>() + picture, to,
-                                problem_.out_channels * slice_, *rule_);
-      return;
-    }
-    for_slices(n, n + 1, [&, this](std::int64_t offset, std::int64_t c) {
-      lanes_gradient(inner() + offset, output_gradient<Element>() + offset, to + offset - picture, slice_,
-                     saved<ChannelForward>(by_at_)[c], scratch<ChannelBackward>(back_at_)[c], rule());
+  // The gradient of the convolution's output.
+  [[nodiscard]] Pictures gradient_of(std::int64_t first, std::int64_t blocks, std::int64_t thread) const {
+    const std::int64_t picture = forward_.y_picture();
+    if (!has_inner()) return {output_gradient<Element>() + first * picture, picture};
+    auto* const made = scratch<Element>(gradient_at_ + static_cast<std::size_t>(thread) * gradient_bytes_);
+    for_slices(first, blocks, [&, this](std::int64_t n, std::int64_t c, std::int64_t offset) {
+      Element* const to = made + (n - first) * gradient_picture() + c * slice_;
+      const Element* const dy = output_gradient<Element>() + offset;
+      if (norm_) {
+        lanes_gradient(inner() + offset, dy, to, slice_, saved<ChannelForward>(by_at_)[c],
+                       scratch<ChannelBackward>(back_at_)[c], rule());
+      } else {
+        lanes_activation_gradient(inner() + offset, dy, to, slice_, *rule_);
+      }
     });
+    return {made, gradient_picture()};
   }
 
   void backward_part(std::int64_t part, std::int64_t thread) const {
-    auto* const gradient = scratch<Element>(gradient_at_ + static_cast<std::size_t>(thread) * gradient_bytes_);
-    float* const partial = scratch<float>(partial_at_) + part * weight_gradient_.partial();
-    weight_gradient_.clear(partial);
-    weight_gradient_.for_stretches(part, [&, this](std::int64_t n, std::int64_t blocks) {
-      for (std::int64_t i = 0; i < blocks; ++i) make_gradient(n + i, gradient + i * gradient_picture_);
-      weight_gradient_.add(input<Element>() + n * forward_.x_picture(), gradient, gradient_picture_, blocks,
-                           partial);
-      if (!input_gradient_) return;
-      input_gradient_->run(gradient, gradient_picture_, backward_weights_.data(), nullptr,
-                           input_gradient<Element>() + n * input_gradient_->y_picture(), blocks);
+    float* const partial = scratch<float>(partial_at_) + part * weight_gradient_->partial();
+    weight_gradient_->clear(partial);
+    weight_gradient_->for_stretches(part, [&, this](std::int64_t first, std::int64_t blocks) {
+      const Pictures dy = gradient_of(first, blocks, thread);
+      const std::int64_t picture = forward_.x_picture();
+      const Element* x = input<Element>() + first * picture;
+      Element* const dx = input_gradient_ ? input_gradient<Element>() + first * picture : nullptr;
+      if (before_ != nullptr) {  // the gradient takes its place when it is no longer needed
+        before_->make_output(first, blocks, dx, picture);
+        x = dx;
+      }
+      weight_gradient_->add({x, picture}, dy, blocks, partial);
+      if (dx == nullptr) return;
+      input_gradient_->run(dy.first, dy.step, backward_weights_.data(), nullptr, dx, blocks);
+      if (before_ != nullptr) before_->take_sums(first, blocks);
     });
   }
 
@@ -243,9 +279,25 @@ class LanesUnitKernel final : public LoopKernel {
   [[nodiscard]] T* scratch(std::size_t offset) const {
     return reinterpret_cast<T*>(static_cast<std::byte*>(bound_.scratch) + offset);
   }
-  [[nodiscard]] Element* inner() const { return saved<Element>(inner_at_); }  // what the convolution wrote
+  // The convolution's output is not the unit's.
+  [[nodiscard]] bool has_inner() const { return norm_ || rule_; }
+  [[nodiscard]] Element* inner() const { return saved<Element>(inner_at_); }
   [[nodiscard]] const ReluRule* rule() const { return rule_ ? &*rule_ : nullptr; }
   [[nodiscard]] double count() const { return static_cast<double>(problem_.blocks * slice_); }  // a channel
+  // Scale and shift stand behind the weights and the bias.
+  [[nodiscard]] float* norm_parameter(const std::vector<void*>& list, std::size_t number) const {
+    return tensor(list, (conv_.bias ? 2 : 1) + number);
+  }
+
+  // Pictures made in cache are not a power of two apart: their lines share no places there.
+  [[nodiscard]] std::int64_t source_picture() const { return forward_.x_picture() + Kind::pictures; }
+  [[nodiscard]] std::int64_t gradient_picture() const { return forward_.y_picture() + Kind::pictures; }
+  static std::size_t pictures_bytes(std::int64_t picture, std::int64_t blocks) {
+    return static_cast<std::size_t>(picture * blocks) * sizeof(Element);
+  }
+  [[nodiscard]] std::size_t threads_bytes(std::size_t of_one) const {
+    return static_cast<std::size_t>(threads_) * of_one;
+  }
 
   Conv conv_;
   std::optional<BatchNorm> norm_;
@@ -253,17 +305,21 @@ class LanesUnitKernel final : public LoopKernel {
   LanesProblem problem_;
   Gather forward_;
   std::optional<Gather> input_gradient_;
-  LanesWeightGradient<Element> weight_gradient_;
+  std::optional<LanesWeightGradient<Element>> weight_gradient_;  // in training
   PackedWeights<Element> forward_weights_;
   PackedWeights<Element> backward_weights_;
   std::int64_t slice_;  // elements of one channel of a vector of pictures
-  NormSums sums_;
-  std::size_t threads_;
+  BlockSums sums_;
+  std::int64_t threads_;
   CpuContext context_;
-  std::int64_t gradient_picture_ = 0;
-  std::size_t gradient_bytes_ = 0;
-  std::size_t inner_at_ = 0, moments_at_ = 0, by_at_ = 0;
-  std::size_t sums_at_ = 0, back_at_ = 0, partial_at_ = 0, gradient_at_ = 0;
+  // Between neighbours.
+  LanesNormWriter<Element>* before_ = nullptr;  // left its output to this kernel
+  bool handed_over_ = false;                    // the reader makes this kernel's output
+  double output_bytes_ = 0;
+  Space scratch_;
+  std::size_t gradient_bytes_ = 0, source_bytes_ = 0;  // a thread's
+  std::size_t inner_at_ = 0, moments_at_ = 0, by_at_ = 0, sums_at_ = 0;
+  std::size_t back_at_ = 0, partial_at_ = 0, gradient_at_ = 0, source_at_ = 0;
 };
 
 }  // namespace

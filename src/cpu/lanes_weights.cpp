@@ -135,8 +135,8 @@ void LanesWeightGradient<Element>::clear(float* partial) const {
 
 // One strip of one block of output channels from `output` on, as many at once as the innermost loops sum up.
 template <class Element>
-void LanesWeightGradient<Element>::add_strip(const std::vector<Reach>& strip, const Element* x,
-                                             const Element* dy, std::int64_t dy_picture, std::int64_t pictures,
+void LanesWeightGradient<Element>::add_strip(const std::vector<Reach>& strip, const LanesPictures<Element>& x,
+                                             const LanesPictures<Element>& dy, std::int64_t pictures,
                                              std::int64_t output, float* partial) const {
   const LanesProblem& p = problem_;
   const std::int64_t x_channel = p.rows.input * p.columns.input * width;
@@ -148,10 +148,10 @@ void LanesWeightGradient<Element>::add_strip(const std::vector<Reach>& strip, co
   for (std::int64_t first = 0; first < block; first += box.outputs) {
     for (std::int64_t i = 0; i < p.in_channels; i += inputs_at(i, p.in_channels)) {
       for (const Reach& reach : strip) {
-        box.x = x + i * x_channel + reach.x;
-        box.dy = dy + (output + first) * box.dy_channel + reach.dy;
+        box.x = x.first + i * x_channel + reach.x;
+        box.dy = dy.first + (output + first) * box.dy_channel + reach.dy;
         const LanesSteps across{reach.columns, p.columns.stride * width, width};
-        const LanesSteps along{pictures, p.in_channels * x_channel, dy_picture};
+        const LanesSteps along{pictures, x.step, dy.step};
         box.middle = {reach.rows, p.rows.stride * p.columns.input * width, p.columns.output * width};
         box.outer = across.count >= along.count ? along : across;
         box.inner = across.count >= along.count ? across : along;
@@ -167,19 +167,19 @@ void LanesWeightGradient<Element>::add_strip(const std::vector<Reach>& strip, co
 }
 
 template <class Element>
-void LanesWeightGradient<Element>::add(const Element* x, const Element* dy, std::int64_t dy_picture,
+void LanesWeightGradient<Element>::add(const LanesPictures<Element>& x, const LanesPictures<Element>& dy,
                                        std::int64_t pictures, float* partial) const {
   const LanesProblem& p = problem_;
   for (const auto& strip : strips_) {
     for (std::int64_t output = 0; output < p.out_channels; output += channel_block(output, p.out_channels)) {
-      add_strip(strip, x, dy, dy_picture, pictures, output, partial);
+      add_strip(strip, x, dy, pictures, output, partial);
     }
   }
   if (!bias_) return;
   const std::int64_t dy_channel = p.rows.output * p.columns.output * width;
   for (std::int64_t n = 0; n < pictures; ++n) {
     for (std::int64_t o = 0; o < p.out_channels; ++o) {
-      partial[p.weights() + o] += loops_.sum(dy + n * dy_picture + o * dy_channel, dy_channel);
+      partial[p.weights() + o] += loops_.sum(dy.first + n * dy.step + o * dy_channel, dy_channel);
     }
   }
 }
@@ -223,7 +223,7 @@ void LanesWeightGradient<Element>::run(const CpuContext& context, const Element*
                    float* const sums = scratch + part * partial();
                    clear(sums);
                    for_stretches(part, [&, this](std::int64_t n, std::int64_t pictures) {
-                     add(x + n * x_picture, dy + n * dy_picture, dy_picture, pictures, sums);
+                     add({x + n * x_picture, x_picture}, {dy + n * dy_picture, dy_picture}, pictures, sums);
                    });
                  });
   finish(context, scratch, weight_gradient, bias_gradient);

@@ -56,4 +56,38 @@ class NormSums {
   std::int64_t parts_;
 };
 
+// The sums of each block, for those who come to the blocks in any order; added up in the order of NormSums, to the
+// same bits.
+class BlockSums {
+ public:
+  BlockSums(std::int64_t blocks, std::int64_t channels)
+      : parts_(blocks, channels), blocks_(blocks), channels_(channels) {}
+
+  [[nodiscard]] std::size_t bytes() const {
+    return static_cast<std::size_t>(blocks_ * channels_) * sizeof(ChannelSums);
+  }
+  [[nodiscard]] ChannelSums& of(ChannelSums* sums, std::int64_t block, std::int64_t channel) const {
+    return sums[block * channels_ + channel];
+  }
+  [[nodiscard]] ChannelSums total(const ChannelSums* sums, std::int64_t channel) const {
+    ChannelSums total;
+    for (std::int64_t part = 0; part < parts_.parts(); ++part) {
+      ChannelSums of_part;
+      for (std::int64_t block = parts_.first_block(part); block < parts_.first_block(part + 1); ++block) {
+        const ChannelSums& of_block = sums[block * channels_ + channel];
+        of_part.first += of_block.first;
+        of_part.second += of_block.second;
+      }
+      total.first += of_part.first;
+      total.second += of_part.second;
+    }
+    return total;
+  }
+
+ private:
+  NormSums parts_;
+  std::int64_t blocks_;
+  std::int64_t channels_;
+};
+
 }  // namespace descent

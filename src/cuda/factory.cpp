@@ -116,14 +116,10 @@ std::size_t CudaFactory::claim(std::span<const Layer* const> run, const PlanRequ
 void CudaFactory::consider(std::span<const KernelRequest> /*requests*/) {}
 
 void CudaFactory::introduce(const KernelRequest& request, Kernel& kernel) {
-  const auto writer = writers_.find(request.unit.inputs.front());
-  if (request.is_sole_reader && writer != writers_.end() &&
-      writer->second->needs().output == kernel.needs().inputs.front()) {
-    auto* const reader = dynamic_cast<NormReader*>(&kernel);
-    auto* const normalises = dynamic_cast<NormWriter*>(writer->second);
-    if (reader != nullptr && normalises != nullptr) reader->meet(*normalises);
-  }
-  writers_[request.unit.output] = &kernel;
+  Kernel* const writer = introductions_.writer_for(request, kernel);
+  auto* const reader = dynamic_cast<NormReader*>(&kernel);
+  auto* const normalises = dynamic_cast<NormWriter*>(writer);
+  if (reader != nullptr && normalises != nullptr) reader->meet(*normalises);
 }
 
 std::unique_ptr<Kernel> CudaFactory::prepare(const KernelRequest& asked) {

@@ -5,9 +5,9 @@
 #include "cuda/recording.h"
 #include "cuda/result.h"
 #include "cuda/state.h"
+#include "plan/introductions.h"
 #include "plan/kernel.h"
 
-#include <map>
 #include <memory>
 #include <vector>
 
@@ -60,8 +60,8 @@ class CudaFactory final : public KernelFactory {
   DType precision_;
   std::unique_ptr<CudaResult> result_;  // null without a loss
   std::vector<Recording> recordings_;
-  std::map<ValueId, Kernel*> writers_;  // of the values so far
-  bool draws_ = false;                  // some kernel reads the StepMoment
+  Introductions introductions_;
+  bool draws_ = false;  // some kernel reads the StepMoment
   bool recording_ = false;
   std::unique_ptr<CudaUpdate> update_;  // of this plan's steps: another thread's plan may step in between
   CudaUpdateKey prepared_;
