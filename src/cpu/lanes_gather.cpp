@@ -81,23 +81,25 @@ std::int64_t LanesGather<Element>::channels_at_once() const {
 template <class Element>
 void LanesGather<Element>::pack(const float* weights, Packed* packed) const {
   constexpr std::int64_t together = LanesElement<Element>::inputs;
-  const auto weight = [&, this](std::int64_t input, std::int64_t output, std::int64_t tap) {
-    if (input >= inputs_) return 0.0F;
-    const std::int64_t pair = transposed_ ? input * outputs_ + output : output * inputs_ + input;
-    return weights[pair * taps_ + tap];
-  };
   for (std::int64_t output = 0; output < outputs_; output += channel_block(output, outputs_)) {
     const std::int64_t size = channel_block(output, outputs_);
     for (std::int64_t input = 0; input < inputs_; input += together) {
-      for (std::int64_t tap = 0; tap < taps_; ++tap) {
-        for (std::int64_t o = output; o < output + size; ++o) {
+      for (std::int64_t o = 0; o < size; ++o) {
+        std::array<const float*, std::size_t{together}> from{};  // the taps of each input
+        for (std::int64_t i = 0; i < std::min(together, inputs_ - input); ++i) {
+          const std::int64_t pair =
+              transposed_ ? (input + i) * outputs_ + output + o : (output + o) * inputs_ + input + i;
+          from[static_cast<std::size_t>(i)] = weights + pair * taps_;
+        }
+        for (std::int64_t tap = 0; tap < taps_; ++tap) {
           std::array<float, std::size_t{together}> of_inputs{};
-          for (std::int64_t i = 0; i < together; ++i) {
-            of_inputs[static_cast<std::size_t>(i)] = weight(input + i, o, tap);
+          for (std::size_t i = 0; i < of_inputs.size(); ++i) {
+            if (from[i] != nullptr) of_inputs[i] = from[i][tap];
           }
-          *packed++ = LanesElement<Element>::packed(of_inputs);
+          packed[tap * size + o] = LanesElement<Element>::packed(of_inputs);
         }
       }
+      packed += taps_ * size;
     }
   }
 }

@@ -170,12 +170,18 @@ class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>
     const std::string after = fmt::format("{}{}", norm_ ? ", norm" : "", rule_ ? ", activation" : "");
     // The sums read what is in cache.
     forward_report_ = report(request, "forward" + after, Kind::format.layout, flops,
-                             input_bytes + (norm_ ? 3 : rule_ ? 2 : 1) * output_bytes_);
+                             input_bytes + (norm_   ? 3
+                                            : rule_ ? 2
+                                                    : 1) *
+                                               output_bytes_);
     if (!weight_gradient_) return;
     backward_report_ =
         report(request, (input_gradient_ ? "backward weights, data" : "backward weights") + after,
                Kind::format.layout, (input_gradient_ ? 2 : 1) * flops,
-               (input_gradient_ ? 2 : 1) * input_bytes + (norm_ ? 4 : rule_ ? 2 : 1) * output_bytes_);
+               (input_gradient_ ? 2 : 1) * input_bytes + (norm_   ? 4
+                                                          : rule_ ? 2
+                                                                  : 1) *
+                                                             output_bytes_);
   }
 
   // Blocks [first, first + blocks) and, while they are in cache, what is to be known of them.
@@ -210,23 +216,24 @@ class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>
   }
 
   void find_statistics() const {
+    auto* const sums = saved<ChannelSums>(sums_at_);
+    sums_.add_up(sums);
     for (std::int64_t c = 0; c < problem_.out_channels; ++c) {
       const RunningMoments running{static_cast<float*>(bound_.statistics[0]) + c,
                                    static_cast<float*>(bound_.statistics[1]) + c};
-      const ChannelMoments moments =
-          batch_moments(*norm_, sums_.total(saved<ChannelSums>(sums_at_), c), count(), running);
+      const ChannelMoments moments = batch_moments(*norm_, sums[c], count(), running);
       saved<ChannelMoments>(moments_at_)[c] = moments;
-      saved<ChannelForward>(by_at_)[c] =
-          channel_forward(moments, norm_parameter(bound_.parameters, 0)[c],
-                          norm_parameter(bound_.parameters, 1)[c]);
+      saved<ChannelForward>(by_at_)[c] = channel_forward(moments, norm_parameter(bound_.parameters, 0)[c],
+                                                         norm_parameter(bound_.parameters, 1)[c]);
     }
   }
 
   void find_gradients() const {
+    auto* const sums = saved<ChannelSums>(sums_at_);
+    sums_.add_up(sums);
     for (std::int64_t c = 0; c < problem_.out_channels; ++c) {
       const ChannelMoments& moments = saved<ChannelMoments>(moments_at_)[c];
-      const AffineGradient gradient =
-          affine_gradient(moments, sums_.total(saved<ChannelSums>(sums_at_), c));
+      const AffineGradient gradient = affine_gradient(moments, sums[c]);
       norm_parameter(bound_.parameter_gradients, 0)[c] = static_cast<float>(gradient.scale);
       norm_parameter(bound_.parameter_gradients, 1)[c] = static_cast<float>(gradient.shift);
       scratch<ChannelBackward>(back_at_)[c] =

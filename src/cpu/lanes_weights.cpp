@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 
 namespace descent {
 
@@ -19,9 +20,10 @@ namespace {
 
 // Partial gradients, whatever the number of threads: enough for a thread to take over some of another's, fewer
 // where they are large.
-constexpr std::int64_t most_parts = 12;
-constexpr std::int64_t parts_of_many = 8;
-constexpr std::int64_t many_weights = std::int64_t{64} * 1024;
+constexpr std::uint64_t most_parts = 16;
+constexpr std::uint64_t parts_of_many = 8;
+constexpr std::int64_t many_weights = std::int64_t{16} * 1024;
+constexpr std::int64_t long_stretch = 8;      // blocks that pay for what a box of sums costs to begin and end
 constexpr std::int64_t pixels_in_cache = 56;  // of 8 output channels: 28 KiB
 
 // Blocks of pictures that are summed up together; of more than a few, whole sets of those that the input's
@@ -34,11 +36,11 @@ std::int64_t stretch_of(const LanesProblem& problem, std::int64_t picture_bytes,
   return most > together ? most / together * together : std::max<std::int64_t>(most, 1);
 }
 
-// Parts that hold whole stretches, as far as possible.
+// As many for each of two, four or eight threads; on small maps no shorter than a stretch need be.
 std::int64_t parts_of(const LanesProblem& problem, std::int64_t stretch) {
-  const std::int64_t most = problem.weights() < many_weights ? most_parts : parts_of_many;
-  const std::int64_t stretches_a_part = (problem.blocks - 1) / (most * stretch) + 1;
-  return (problem.blocks - 1) / (stretches_a_part * stretch) + 1;
+  const auto parts = static_cast<std::uint64_t>(problem.blocks / std::min(stretch, long_stretch));
+  const std::uint64_t most = problem.weights() < many_weights ? most_parts : parts_of_many;
+  return static_cast<std::int64_t>(std::bit_floor(std::clamp<std::uint64_t>(parts, 1, most)));
 }
 
 // Threes, but 4 = 2 + 2: one alone reads more than it multiplies.

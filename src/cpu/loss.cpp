@@ -50,10 +50,13 @@ class SoftmaxCrossEntropyKernel : public LoopKernel {
     const float* const targets = input(1) + row * classes_;
     const std::int64_t best = arg_max(logits, classes_);
     const float most = logits[best];
+    float* const gradient = keeps_gradient_ ? static_cast<float*>(bound_.saved) + row * classes_ : nullptr;
     double total = 0;
     double weight = 0;
     for (std::int64_t k = 0; k < classes_; ++k) {
-      total += static_cast<double>(std::exp(logits[k] - most));
+      const float power = std::exp(logits[k] - most);
+      if (keeps_gradient_) gradient[k] = power;
+      total += static_cast<double>(power);
       weight += static_cast<double>(targets[k]);
     }
     const double log_total = std::log(total);  // not a number if any logit is none
@@ -68,11 +71,10 @@ class SoftmaxCrossEntropyKernel : public LoopKernel {
     result[1] = best == arg_max(targets, classes_) ? 1.0F : 0.0F;
     if (!keeps_gradient_) return;
 
-    float* const gradient = static_cast<float*>(bound_.saved) + row * classes_;
     const double factor = weight / total;
     const double mean = 1 / static_cast<double>(rows_);
     for (std::int64_t k = 0; k < classes_; ++k) {
-      const double share = static_cast<double>(std::exp(logits[k] - most)) * factor;
+      const double share = static_cast<double>(gradient[k]) * factor;
       gradient[k] = static_cast<float>((share - static_cast<double>(targets[k])) * mean);
     }
   }

@@ -56,8 +56,8 @@ class NormSums {
   std::int64_t parts_;
 };
 
-// The sums of each block, for those who come to the blocks in any order; added up in the order of NormSums, to the
-// same bits.
+// The sums of each block, for those who come to the blocks in any order; added up in the order of NormSums, to
+// the same bits.
 class BlockSums {
  public:
   BlockSums(std::int64_t blocks, std::int64_t channels)
@@ -69,22 +69,25 @@ class BlockSums {
   [[nodiscard]] ChannelSums& of(ChannelSums* sums, std::int64_t block, std::int64_t channel) const {
     return sums[block * channels_ + channel];
   }
-  [[nodiscard]] ChannelSums total(const ChannelSums* sums, std::int64_t channel) const {
-    ChannelSums total;
+  // Over all blocks, into the first block's place.
+  void add_up(ChannelSums* sums) const {
     for (std::int64_t part = 0; part < parts_.parts(); ++part) {
-      ChannelSums of_part;
-      for (std::int64_t block = parts_.first_block(part); block < parts_.first_block(part + 1); ++block) {
-        const ChannelSums& of_block = sums[block * channels_ + channel];
-        of_part.first += of_block.first;
-        of_part.second += of_block.second;
+      ChannelSums* const of_part = sums + parts_.first_block(part) * channels_;
+      for (std::int64_t block = parts_.first_block(part) + 1; block < parts_.first_block(part + 1); ++block) {
+        add(sums + block * channels_, of_part);
       }
-      total.first += of_part.first;
-      total.second += of_part.second;
+      if (part > 0) add(of_part, sums);
     }
-    return total;
   }
 
  private:
+  void add(const ChannelSums* more, ChannelSums* to) const {
+    for (std::int64_t c = 0; c < channels_; ++c) {
+      to[c].first += more[c].first;
+      to[c].second += more[c].second;
+    }
+  }
+
   NormSums parts_;
   std::int64_t blocks_;
   std::int64_t channels_;
