@@ -8,6 +8,7 @@
 #include "cpu/tuner.h"
 #include "plan/kernel.h"
 
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -28,6 +29,9 @@ using Candidates = std::vector<UnitCandidate>;
 // The same without regard to the layout that the choices ask for.
 [[nodiscard]] Candidates all_candidates(const KernelRequest& request, const CandidateTools& tools);
 
+// A convolution, in training with what follows it, with pictures innermost, if that fits.
+[[nodiscard]] std::optional<UnitCandidate> lanes_candidate(const KernelRequest& request,
+                                                           const CandidateTools& tools);
 // By operation.
 [[nodiscard]] Candidates conv_candidates(const KernelRequest& request, const CandidateTools& tools);
 [[nodiscard]] Candidates batch_norm_candidates(const KernelRequest& request, const CandidateTools& tools);

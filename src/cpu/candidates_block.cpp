@@ -48,14 +48,6 @@ Candidates sequences(const KernelRequest& request, const CandidateTools& tools) 
   return found;
 }
 
-void add_lanes(const KernelRequest& request, const CandidateTools& tools, Candidates& found) {
-  if (std::get<Conv>(request.unit.first().op).groups != 1) return;
-  const Layout in_lanes = request.output.type == DType::bf16 ? n32chw : n16chw;
-  if (!layout_fits(request.inputs.front().shape, in_lanes)) return;
-  found.push_back(timed_candidate(request, tools, in_lanes, "together",
-                                  [=, context = tools.context] { return make_lanes_unit(request, context); }));
-}
-
 void add_norms(const KernelRequest& request, const CandidateTools& tools, Candidates& found) {
   const bool library = tools.choices.library && request.output.shape.rank() == 4 &&
                        is_plain(std::get<GeneralRelu>(request.unit.last().op));
@@ -88,7 +80,9 @@ Candidates block_candidates(const KernelRequest& request, const CandidateTools& 
     add_sums(request, tools, found);
     return found;
   }
-  if (std::holds_alternative<Conv>(first) && tools.choices.own) add_lanes(request, tools, found);
+  if (std::holds_alternative<Conv>(first)) {
+    if (auto in_lanes = lanes_candidate(request, tools)) found.push_back(*std::move(in_lanes));
+  }
   const bool together = !found.empty();
   constexpr int most_threads = 8;  // that the kernel of the whole unit keeps busy backward
   for (UnitCandidate& sequence : sequences(request, tools)) {

@@ -41,8 +41,28 @@ std::optional<UnitCandidate> conv_of_parts(const KernelRequest& request, const C
 
 }  // namespace
 
+std::optional<UnitCandidate> lanes_candidate(const KernelRequest& request, const CandidateTools& tools) {
+  const Layout layout = request.output.type == DType::bf16 ? n32chw : n16chw;
+  if (!tools.choices.own || std::get<Conv>(request.unit.first().op).groups != 1 ||
+      !layout_fits(request.inputs.front().shape, layout)) {
+    return std::nullopt;
+  }
+  const auto timed = [&](std::string_view implementation, LanesOutput output) {
+    return timed_candidate(request, tools, layout, implementation,
+                           [=, context = tools.context] { return make_lanes_unit(request, context, output); });
+  };
+  UnitCandidate candidate = timed("together", LanesOutput::written);
+  if (request.plan.mode != Mode::train) return candidate;
+  candidate.takes_over = request.input_gradients.front();
+  const bool normalises = std::ranges::any_of(
+      request.unit.layers, [](const Layer* layer) { return std::holds_alternative<BatchNorm>(layer->op); });
+  if (normalises) {
+    candidate.spares = std::max(0.0, candidate.seconds - timed("handed over", LanesOutput::left).seconds);
+  }
+  return candidate;
+}
+
 Candidates conv_candidates(const KernelRequest& request, const CandidateTools& tools) {
-  const Conv& op = std::get<Conv>(request.unit.first().op);
   const Shape& source_shape = request.inputs.front().shape;
   Candidates found;
   const DType type = request.output.type;
@@ -55,21 +75,17 @@ Candidates conv_candidates(const KernelRequest& request, const CandidateTools& t
     }
   }
   const auto context = tools.context;
-  const Layout in_lanes = type == DType::bf16 ? n32chw : n16chw;
-  const bool lanes_fit = tools.choices.own && op.groups == 1 && layout_fits(source_shape, in_lanes);
+  std::optional<UnitCandidate> in_lanes = lanes_candidate(request, tools);
   if ((found.empty() || !tools.choices.library) && type == DType::f32) {
     const auto make = [=] { return make_conv_loops(request, context); };
     // Where nothing else computes it there is nothing to measure.
-    if (lanes_fit || !found.empty()) {
+    if (in_lanes || !found.empty()) {
       found.push_back(timed_candidate(request, tools, nchw, "columns", make));
     } else {
       found.push_back({{{DType::f32, nchw}}, {DType::f32, nchw}, 0, make});
     }
   }
-  if (lanes_fit) {
-    found.push_back(
-        timed_candidate(request, tools, in_lanes, "loops", [=] { return make_lanes_unit(request, context); }));
-  }
+  if (in_lanes) found.push_back(*std::move(in_lanes));
   return found;
 }
 

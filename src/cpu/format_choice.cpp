@@ -18,6 +18,7 @@ struct Edge {
   std::size_t slot = 0;
   TensorDesc desc;
   bool gradient = false;
+  bool alone = false;  // nobody else reads the value
 };
 
 class Chooser {
@@ -90,7 +91,8 @@ class Chooser {
         const ValueId value = request.unit.inputs[slot];
         const std::size_t from = value < producer.size() ? producer[value] : none;
         const std::size_t edge = edges_.size();
-        edges_.push_back({from, unit, slot, request.inputs[slot], request.input_gradients[slot]});
+        edges_.push_back({from, unit, slot, request.inputs[slot], request.input_gradients[slot],
+                          request.is_sole_reader && slot == 0});
         touching_[unit].push_back(edge);
         if (from != none) touching_[from].push_back(edge);
       }
@@ -119,8 +121,11 @@ class Chooser {
   }
 
   [[nodiscard]] double cost(const Edge& edge, std::size_t from_candidate, std::size_t to_candidate) const {
-    const Format from = edge.from == none ? edge.desc.format() : candidates_[edge.from][from_candidate].output;
-    return reorder_(edge.desc.in(from), candidates_[edge.to][to_candidate].inputs[edge.slot], edge.gradient);
+    const UnitCandidate& to = candidates_[edge.to][to_candidate];
+    if (edge.from == none) return reorder_(edge.desc, to.inputs[edge.slot], edge.gradient);
+    const UnitCandidate& from = candidates_[edge.from][from_candidate];
+    if (edge.alone && to.takes_over && from.output == to.inputs[edge.slot]) return -from.spares;
+    return reorder_(edge.desc.in(from.output), to.inputs[edge.slot], edge.gradient);
   }
 
   [[nodiscard]] double total() const {

@@ -18,6 +18,8 @@ struct UnitCandidate {
   Format output;
   double seconds = 0;
   std::function<std::unique_ptr<Kernel>()> make{};  // valid as long as the unit's request
+  double spares = 0;        // of its seconds, where the sole reader takes over what it can
+  bool takes_over = false;  // does so for the writer of its first input, in the same format
 };
 
 // Seconds of moving a value (and, when training, its gradient back) from its format to another.

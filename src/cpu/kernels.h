@@ -49,8 +49,10 @@ namespace descent {
 [[nodiscard]] std::unique_ptr<Kernel> make_conv_loops(const KernelRequest& request, const CpuContext& context);
 
 // Convolution without groups and, in training, what follows it: batch normalisation, activation. In the layout
-// n16chw, in bf16 n32chw.
-[[nodiscard]] std::unique_ptr<Kernel> make_lanes_unit(const KernelRequest& request, const CpuContext& context);
+// n16chw, in bf16 n32chw. With `left`, as where the reader takes over what it can (cpu/lanes_neighbours.h).
+enum class LanesOutput : std::uint8_t { written, left };
+[[nodiscard]] std::unique_ptr<Kernel> make_lanes_unit(const KernelRequest& request, const CpuContext& context,
+                                                      LanesOutput output = LanesOutput::written);
 
 // Between the plain layout and n16chw; nothing for other pairs.
 [[nodiscard]] std::unique_ptr<Kernel> make_reorder_loops(const TensorDesc& from, Format to, bool gradient,

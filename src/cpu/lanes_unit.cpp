@@ -329,11 +329,19 @@ class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>
   std::size_t back_at_ = 0, partial_at_ = 0, gradient_at_ = 0, source_at_ = 0;
 };
 
+template <class Element>
+std::unique_ptr<Kernel> make_unit(const KernelRequest& request, const CpuContext& context, LanesOutput output) {
+  auto kernel = std::make_unique<LanesUnitKernel<Element>>(request, context);
+  if (output == LanesOutput::left) kernel->hand_over();
+  return kernel;
+}
+
 }  // namespace
 
-std::unique_ptr<Kernel> make_lanes_unit(const KernelRequest& request, const CpuContext& context) {
-  if (request.output.type == DType::bf16) return std::make_unique<LanesUnitKernel<Bf16>>(request, context);
-  return std::make_unique<LanesUnitKernel<float>>(request, context);
+std::unique_ptr<Kernel> make_lanes_unit(const KernelRequest& request, const CpuContext& context,
+                                        LanesOutput output) {
+  if (request.output.type == DType::bf16) return make_unit<Bf16>(request, context, output);
+  return make_unit<float>(request, context, output);
 }
 
 }  // namespace descent

@@ -2,6 +2,7 @@
 // backward, which are gathered from all windows over them. So threads never write the same element, and
 // every sum has one order.
 #include "cpu/blocking.h"
+#include "cpu/lanes.h"
 #include "cpu/loop_kernel.h"
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <type_traits>
 
 namespace descent {
 namespace {
@@ -55,9 +57,11 @@ struct Geometry {
 constexpr std::int64_t strip = 64;
 using Strip = std::array<float, static_cast<std::size_t>(strip)>;
 
-// Calls f(first, count) for the strips of `inner`.
+// Calls f(first, count) for the strips of `inner`. A count that the compiler knows saves what a short loop
+// costs to begin and end: with sixteen pictures innermost, most of the time.
 template <class Function>
 [[gnu::always_inline]] inline void for_strips(std::int64_t inner, Function&& f) {
+  if (inner == lanes) return f(std::int64_t{0}, std::integral_constant<std::int64_t, lanes>{});
   for (std::int64_t first = 0; first < inner; first += strip) f(first, std::min(strip, inner - first));
 }
 
@@ -75,7 +79,7 @@ DESCENT_CLONES void average_forward(Geometry g, const Element* input, Element* o
       const Span ws = g.columns.under(ow);
       const std::int64_t cells = std::max<std::int64_t>(g.rows.cells(oh) * g.columns.cells(ow), 1);
       const auto divisor = static_cast<float>(cells);
-      for_strips(g.inner, [&](std::int64_t first, std::int64_t count) {
+      for_strips(g.inner, [&](std::int64_t first, auto count) {
         Strip sum;
         std::fill_n(sum.data(), count, 0.0F);
         for (std::int64_t h = hs.begin; h < hs.end; ++h) {
@@ -101,7 +105,7 @@ DESCENT_CLONES void average_backward(Geometry g, const Element* output_gradient,
     for (std::int64_t w = 0; w < g.columns.in; ++w) {
       Element* const to = input_gradient + (row * g.columns.in + w) * g.inner;
       const Span ows = g.columns.over(w);
-      for_strips(g.inner, [&](std::int64_t first, std::int64_t count) {
+      for_strips(g.inner, [&](std::int64_t first, auto count) {
         Strip sum;
         std::fill_n(sum.data(), count, 0.0F);
         for (std::int64_t oh = ohs.begin; oh < ohs.end; ++oh) {
@@ -156,7 +160,7 @@ DESCENT_CLONES void maximum_forward(Geometry g, const Element* input, Element* o
       const Span ws = g.columns.under(ow);
       // A window full of −∞ has its maximum in its first cell.
       if (kept != nullptr) std::fill_n(kept, g.inner, g.place(oh, ow, hs.begin, ws.begin));
-      for_strips(g.inner, [&](std::int64_t first, std::int64_t count) {
+      for_strips(g.inner, [&](std::int64_t first, auto count) {
         Strip most;
         std::fill_n(most.data(), count, -std::numeric_limits<float>::infinity());
         for (std::int64_t h = hs.begin; h < hs.end; ++h) {
@@ -183,7 +187,7 @@ DESCENT_CLONES void maximum_backward(Geometry g, const Element* output_gradient,
     for (std::int64_t w = 0; w < g.columns.in; ++w) {
       Element* const to = input_gradient + (row * g.columns.in + w) * g.inner;
       const Span ows = g.columns.over(w);
-      for_strips(g.inner, [&](std::int64_t first, std::int64_t count) {
+      for_strips(g.inner, [&](std::int64_t first, auto count) {
         Strip sum;
         std::fill_n(sum.data(), count, 0.0F);
         for (std::int64_t oh = ohs.begin; oh < ohs.end; ++oh) {
@@ -316,7 +320,7 @@ DESCENT_CLONES void channel_means(const Element* input, Element* output, std::in
       *to = to_element<Element>(sum / divisor);
       continue;
     }
-    for_strips(inner, [&](std::int64_t first, std::int64_t count) {
+    for_strips(inner, [&](std::int64_t first, auto count) {
       Strip sum;
       std::fill_n(sum.data(), count, 0.0F);
       for (std::int64_t cell = 0; cell < cells; ++cell) {
