@@ -58,6 +58,14 @@ std::vector<OpCase> blocks() {
                         Conv{.out = 16, .stride = {2, 2}, .padding = {1, 1}}, BatchNorm{}, seed_relu,
                         Conv{.out = 10, .kernel = {3, 3}}, Flatten{}},
                        32));
+  // Neighbours that take over each other's passes, over blocks of pictures that no number of threads shares
+  // evenly: a normalisation with an activation, without one, and an activation without a normalisation.
+  rows.push_back(chain({3, 9, 8},
+                       {Conv{.out = 10, .kernel = {5, 5}, .stride = {2, 2}, .padding = {2, 2}}, BatchNorm{},
+                        seed_relu, Conv{.out = 9, .padding = {1, 1}, .bias = false}, BatchNorm{},
+                        Conv{.out = 12, .kernel = {1, 1}}, GeneralRelu{}, Conv{.out = 5, .bias = false},
+                        BatchNorm{}, GeneralRelu{.leak = 0.1, .maxv = 0.5}, Conv{.out = 6, .kernel = {1, 1}}},
+                       208));
   return rows;
 }
 

@@ -14,7 +14,8 @@ namespace {
 // Units in a row or with branches, each with one output; only values and shapes matter here.
 class Rig {
  public:
-  void add(std::vector<ValueId> inputs, std::vector<UnitCandidate> candidates) {
+  void add(std::vector<ValueId> inputs, std::vector<UnitCandidate> candidates, bool is_sole_reader = false) {
+    alone_.push_back(is_sole_reader);
     Unit& unit = units_.emplace_back();
     unit.inputs = std::move(inputs);
     unit.output = units_.size();
@@ -24,7 +25,7 @@ class Rig {
   std::vector<std::size_t> choose(double seconds_a_reorder) {
     std::vector<KernelRequest> requests;
     for (const Unit& unit : units_) {
-      KernelRequest request{unit, plan_, {}, {}, {}, false};
+      KernelRequest request{unit, plan_, {}, {}, {}, alone_[requests.size()]};
       request.inputs.assign(unit.inputs.size(), TensorDesc{DType::f32, {2, 16, 4, 4}});
       request.input_gradients.assign(unit.inputs.size(), false);
       requests.push_back(std::move(request));
@@ -37,6 +38,7 @@ class Rig {
  private:
   PlanRequest plan_;
   std::deque<Unit> units_;
+  std::vector<bool> alone_;
   std::vector<std::vector<UnitCandidate>> candidates_;
 };
 
@@ -44,6 +46,14 @@ class Rig {
 UnitCandidate in(Layout layout, double seconds, std::size_t inputs = 1) {
   const Format format{DType::f32, layout};
   return {std::vector<Format>(inputs, format), format, seconds};
+}
+
+// The same, and neighbours of this kind spare each other a part of it.
+UnitCandidate sparing(Layout layout, double seconds, double spares) {
+  UnitCandidate candidate = in(layout, seconds);
+  candidate.spares = spares;
+  candidate.takes_over = true;
+  return candidate;
 }
 
 }  // namespace
@@ -79,6 +89,30 @@ BOOST_AUTO_TEST_CASE(branches_that_meet_agree_on_a_layout) {
   rig.add({1}, {in(nchw, 1), in(nhwc, 1)});
   rig.add({2, 3}, {in(nchw, 1, 2), in(nhwc, 1, 2)});
   BOOST_TEST(rig.choose(1) == std::vector<std::size_t>(4, 1));
+}
+
+BOOST_AUTO_TEST_CASE(what_a_sole_reader_takes_over_counts) {
+  Rig rig;
+  rig.add({0}, {in(nchw, 5), sparing(n16chw, 6, 2)});
+  rig.add({1}, {in(nchw, 5), sparing(n16chw, 6, 2)}, true);
+  BOOST_TEST(rig.choose(0.5) == (std::vector<std::size_t>{0, 0}));  // the last one's output has no such reader
+  rig.add({2}, {in(nchw, 1), sparing(n16chw, 1, 0)}, true);
+  BOOST_TEST(rig.choose(0.5) == (std::vector<std::size_t>{1, 1, 1}));
+}
+
+BOOST_AUTO_TEST_CASE(one_reader_of_several_takes_nothing_over) {
+  Rig rig;
+  rig.add({0}, {in(nchw, 5), sparing(n16chw, 6, 2)});
+  rig.add({1}, {in(nchw, 1), sparing(n16chw, 1, 0)});
+  rig.add({1}, {in(nchw, 1), sparing(n16chw, 1, 0)});
+  BOOST_TEST(rig.choose(0.5) == (std::vector<std::size_t>{0, 0, 0}));
+}
+
+BOOST_AUTO_TEST_CASE(nothing_is_taken_over_through_a_reorder) {
+  Rig rig;
+  rig.add({0}, {in(nchw, 5), sparing(n16chw, 6, 2)});
+  rig.add({1}, {sparing(nhwc, 1, 0)}, true);
+  BOOST_TEST(rig.choose(0.5) == (std::vector<std::size_t>{0, 0}));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

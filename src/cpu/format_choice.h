@@ -1,5 +1,5 @@
 // Which format each unit reads and writes: the cheapest assignment over the whole network, reorders between
-// units counted.
+// units and what neighbours spare each other counted.
 #pragma once
 
 #include "descent/tensor.h"

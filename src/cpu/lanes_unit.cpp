@@ -5,8 +5,7 @@
 // normalises and activates what it reads, or a pass over memory does. Backward, the sums that the normalisation
 // needs are taken by whoever writes the output's gradient, or by a pass; then the gradient of the convolution's
 // output is made for a few blocks of pictures at a time in memory that never leaves the cache, and both of the
-// convolution's gradients are taken from there (lanes_neighbours.h). Passes go through the pictures the other
-// way round than the one before, and find the last ones in cache.
+// convolution's gradients are taken from there (lanes_neighbours.h).
 //
 // All sums are taken in the same parts and orders as by kernels of one layer: the bits are the same.
 //
@@ -169,19 +168,14 @@ class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>
     output_bytes_ = static_cast<double>(request.output.bytes());
     const std::string after = fmt::format("{}{}", norm_ ? ", norm" : "", rule_ ? ", activation" : "");
     // The sums read what is in cache.
+    const double alone = has_inner() ? 2 : 1;  // moves of the output without a normalisation
     forward_report_ = report(request, "forward" + after, Kind::format.layout, flops,
-                             input_bytes + (norm_   ? 3
-                                            : rule_ ? 2
-                                                    : 1) *
-                                               output_bytes_);
+                             input_bytes + (norm_ ? 3 : alone) * output_bytes_);
     if (!weight_gradient_) return;
-    backward_report_ =
-        report(request, (input_gradient_ ? "backward weights, data" : "backward weights") + after,
-               Kind::format.layout, (input_gradient_ ? 2 : 1) * flops,
-               (input_gradient_ ? 2 : 1) * input_bytes + (norm_   ? 4
-                                                          : rule_ ? 2
-                                                                  : 1) *
-                                                             output_bytes_);
+    const double gradients = input_gradient_ ? 2 : 1;
+    backward_report_ = report(
+        request, (input_gradient_ ? "backward weights, data" : "backward weights") + after, Kind::format.layout,
+        gradients * flops, gradients * input_bytes + (norm_ ? 4 : alone) * output_bytes_);
   }
 
   // Blocks [first, first + blocks) and, while they are in cache, what is to be known of them.

@@ -88,6 +88,7 @@ class Fit {
 
  private:
   void one_epoch() {
+    phase_start_ = Clock::now();  // the order is a part of the epoch's work
     const std::vector<std::uint32_t> order = epoch_order(data_.train.size(), settings_.shuffle, settings_.seed,
                                                          static_cast<std::uint32_t>(state_.epoch));
     EpochMetrics metrics;
@@ -95,6 +96,7 @@ class Fit {
     metrics.train = one_phase(true, train_plans_, data_.train, order);
     metrics.step = state_.step;
     metrics.learning_rate = last_rate_;
+    phase_start_ = Clock::now();
     metrics.valid = one_phase(false, valid_plans_, data_.valid, valid_order_);
     history_.push_back(metrics);
     for (Observer* observer : observers_) observer->after_both_phases(state_, metrics);
@@ -108,7 +110,6 @@ class Fit {
                          std::span<const std::uint32_t> order) {
     PictureSource source = pictures.source(network_.normalisation);
     source.placed = (training ? train_pictures_ : valid_pictures_).get();
-    phase_start_ = Clock::now();
     sums_ = {};
     state_.training = training;
     state_.running = {};
