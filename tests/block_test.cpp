@@ -58,6 +58,9 @@ std::vector<OpCase> blocks() {
                         Conv{.out = 16, .stride = {2, 2}, .padding = {1, 1}}, BatchNorm{}, seed_relu,
                         Conv{.out = 10, .kernel = {3, 3}}, Flatten{}},
                        32));
+  // A mean behind an activation leaves the bias its gradient.
+  rows.push_back(
+      chain({3, 9, 8}, {Conv{.out = 10}, GeneralRelu{.leak = 0.1}, BatchNorm{}, Conv{.out = 4}}, 32));
   // Neighbours that take over each other's passes, over blocks of pictures that no number of threads shares
   // evenly: a normalisation with an activation, without one, and an activation without a normalisation.
   rows.push_back(chain({3, 9, 8},

@@ -54,7 +54,7 @@ void CpuFactory::consider(std::span<const KernelRequest> requests) {
 
 std::unique_ptr<Kernel> CpuFactory::prepare(const KernelRequest& request) {
   std::unique_ptr<Kernel> kernel = chosen_.at(request.unit.output)();
-  Kernel* const writer = introductions_.writer_for(request, *kernel);
+  Kernel* const writer = introductions_.introduce(request, *kernel);
   auto* const reader = dynamic_cast<LanesReader*>(kernel.get());
   if (reader != nullptr && writer != nullptr) reader->meet(*writer);
   return kernel;

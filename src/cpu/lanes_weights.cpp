@@ -18,8 +18,8 @@ namespace descent {
 
 namespace {
 
-// Partial gradients, whatever the number of threads: enough for a thread to take over some of another's, fewer
-// where they are large.
+// Partial gradients, whatever the number of threads: enough for a few threads to take over some of each
+// other's, fewer where they are large.
 constexpr std::uint64_t most_parts = 16;
 constexpr std::uint64_t parts_of_many = 8;
 constexpr std::int64_t many_weights = std::int64_t{16} * 1024;
@@ -36,7 +36,7 @@ std::int64_t stretch_of(const LanesProblem& problem, std::int64_t picture_bytes,
   return most > together ? most / together * together : std::max<std::int64_t>(most, 1);
 }
 
-// As many for each of two, four or eight threads; on small maps no shorter than a stretch need be.
+// As many for each of two, four or eight threads; none shorter than a stretch, or than a long one.
 std::int64_t parts_of(const LanesProblem& problem, std::int64_t stretch) {
   const auto parts = static_cast<std::uint64_t>(problem.blocks / std::min(stretch, long_stretch));
   const std::uint64_t most = problem.weights() < many_weights ? most_parts : parts_of_many;

@@ -69,7 +69,7 @@ class BlockSums {
   [[nodiscard]] ChannelSums& of(ChannelSums* sums, std::int64_t block, std::int64_t channel) const {
     return sums[block * channels_ + channel];
   }
-  // Over all blocks, into the first block's place.
+  // Over all blocks, into the first block's place; once, as sums of the others are lost.
   void add_up(ChannelSums* sums) const {
     for (std::int64_t part = 0; part < parts_.parts(); ++part) {
       ChannelSums* const of_part = sums + parts_.first_block(part) * channels_;

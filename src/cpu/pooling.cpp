@@ -62,6 +62,7 @@ using Strip = std::array<float, static_cast<std::size_t>(strip)>;
 template <class Function>
 [[gnu::always_inline]] inline void for_strips(std::int64_t inner, Function&& f) {
   if (inner == lanes) return f(std::int64_t{0}, std::integral_constant<std::int64_t, lanes>{});
+  if (inner == bf16_lanes) return f(std::int64_t{0}, std::integral_constant<std::int64_t, bf16_lanes>{});
   for (std::int64_t first = 0; first < inner; first += strip) f(first, std::min(strip, inner - first));
 }
 

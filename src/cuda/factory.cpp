@@ -116,7 +116,7 @@ std::size_t CudaFactory::claim(std::span<const Layer* const> run, const PlanRequ
 void CudaFactory::consider(std::span<const KernelRequest> /*requests*/) {}
 
 void CudaFactory::introduce(const KernelRequest& request, Kernel& kernel) {
-  Kernel* const writer = introductions_.writer_for(request, kernel);
+  Kernel* const writer = introductions_.introduce(request, kernel);
   auto* const reader = dynamic_cast<NormReader*>(&kernel);
   auto* const normalises = dynamic_cast<NormWriter*>(writer);
   if (reader != nullptr && normalises != nullptr) reader->meet(*normalises);

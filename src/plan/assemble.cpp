@@ -116,10 +116,12 @@ class Assembler {
     return request;
   }
 
-  // Units are in the order of their layers: who alone reads a value may be anywhere behind its producer.
+  // Units are in the order of their layers: who alone reads a value may be anywhere behind its producer. A mean
+  // taken behind an activation does not take away what a bias adds before it.
   [[nodiscard]] bool feeds_norm(std::size_t index) const {
-    const ValueId value = (*units_)[index].output;
-    if (readers_[value] != 1 || value == planned_->output()) return false;
+    const Unit& producer = (*units_)[index];
+    const ValueId value = producer.output;
+    if (readers_[value] != 1 || value == planned_->output() || producer.layers.size() > 1) return false;
     return std::any_of(units_->begin(), units_->end(), [&](const Unit& unit) {
       return unit.inputs.front() == value && std::holds_alternative<BatchNorm>(unit.first().op);
     });

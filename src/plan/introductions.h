@@ -1,4 +1,5 @@
-// Who wrote a value, for the one that alone reads it: neighbouring kernels may spare each other passes over memory.
+// Who wrote a value, for the one that alone reads it: neighbouring kernels may spare each other passes over
+// memory.
 #pragma once
 
 #include "plan/kernel.h"
@@ -10,9 +11,9 @@ namespace descent {
 // For one plan; kernels come in the order in which they run.
 class Introductions {
  public:
-  // The kernel that writes this one's input 0, in the format that it reads; null where there is none or others
-  // read the value too.
-  [[nodiscard]] Kernel* writer_for(const KernelRequest& request, Kernel& kernel) {
+  // To be called for each kernel: who writes its input 0, in the format that it reads; null where there is none
+  // or others read the value too.
+  [[nodiscard]] Kernel* introduce(const KernelRequest& request, Kernel& kernel) {
     const auto writer = writers_.find(request.unit.inputs.front());
     writers_[request.unit.output] = &kernel;
     const bool alone = request.is_sole_reader && writer != writers_.end() &&

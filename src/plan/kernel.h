@@ -97,8 +97,8 @@ struct KernelRequest {
   std::vector<bool> input_gradients;  // which inputs' gradients are wanted
   bool is_sole_reader = false;  // nobody else reads input 0, which is neither the network's input nor output
   bool input_is_free = false;   // nobody else reads input 0, forward or backward
-  // Batch normalisation over the batch alone reads the output: it takes away what a bias adds, whose gradient
-  // is therefore zero.
+  // The unit is one layer, and batch normalisation over the batch alone reads its output: it takes away what a
+  // bias adds, whose gradient is therefore zero.
   bool mean_is_removed = false;
 };
 
