@@ -182,6 +182,35 @@ BOOST_AUTO_TEST_CASE(a_block_taken_apart_gives_the_same_bits) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(an_output_that_its_reader_makes_can_be_watched) {
+  const OpCase row = chain(
+      {3, 9, 8},
+      {Conv{.out = 10, .padding = {1, 1}}, BatchNorm{}, seed_relu, Conv{.out = 9}, BatchNorm{}, Conv{.out = 5}},
+      48);
+  const std::vector<std::size_t> watched{2, 4};
+  const auto means = [&](Device& device) {
+    CaseRun values(device, row);
+    ParameterStore store(device, parameter_layout(row.network), true);
+    store.upload(values.values().parameters);
+    PlanRequest request;
+    request.mode = Mode::train;
+    request.batch = row.batch;
+    for (const std::size_t layer : watched) request.watch.push_back({layer, true, false});
+    const BoundPlan plan(device, row.network, request, store);
+    plan->write(Plan::Port::input, values.values().input);
+    plan->forward({});
+    std::vector<float> found;
+    for (const LayerSummary& layer : plan->summaries()) {
+      found.push_back(static_cast<float>(layer.output->mean));
+      found.push_back(static_cast<float>(layer.output->standard_deviation()));
+    }
+    return found;
+  };
+  reference::ReferenceDevice reference;
+  CpuDevice device(by_rule(2), {n16chw, true});
+  check_near("means and deviations", means(device), means(reference), 1, tolerance(DType::f32).value);
+}
+
 BOOST_AUTO_TEST_CASE(a_block_is_one_operation_in_the_report) {
   const OpCase row = chain({8, 7, 7}, {Conv{.out = 16}, BatchNorm{}, seed_relu}, 32);
   for (const Layout layout : {n16chw, nchw}) {
