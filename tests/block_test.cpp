@@ -119,23 +119,45 @@ bool has_groups(const OpCase& row) {
   });
 }
 
-// Gradients and statistics of one step, with some layers watched: each ends its kernel.
+// A plan that trains, with some layers watched: each ends its kernel.
+struct WatchedPlan {
+  CaseRun values;
+  ParameterStore store;
+  BoundPlan plan;
+
+  WatchedPlan(Device& device, const OpCase& row, const std::vector<std::size_t>& layers, bool input_gradient)
+      : values(device, row),
+        store(device, parameter_layout(row.network), true),
+        plan(device, row.network, request(row, layers, input_gradient), filled(store, values)) {}
+
+  void forward() const {
+    plan->write(Plan::Port::input, values.values().input);
+    plan->forward({});
+  }
+
+ private:
+  static PlanRequest request(const OpCase& row, const std::vector<std::size_t>& layers, bool input_gradient) {
+    PlanRequest request;
+    request.mode = Mode::train;
+    request.batch = row.batch;
+    request.input_gradient = input_gradient;
+    for (const std::size_t layer : layers) request.watch.push_back({layer, true, true});
+    return request;
+  }
+  static ParameterStore& filled(ParameterStore& store, const CaseRun& values) {
+    store.upload(values.values().parameters);
+    return store;
+  }
+};
+
+// Gradients and statistics of one step.
 std::pair<std::vector<float>, std::vector<float>> step_watching(Device& device, const OpCase& row,
                                                                 const std::vector<std::size_t>& layers) {
-  CaseRun values(device, row);
-  ParameterStore store(device, parameter_layout(row.network), true);
-  store.upload(values.values().parameters);
-  PlanRequest request;
-  request.mode = Mode::train;
-  request.batch = row.batch;
-  request.input_gradient = true;
-  for (const std::size_t layer : layers) request.watch.push_back({layer, true, true});
-  const BoundPlan plan(device, row.network, request, store);
-  plan->write(Plan::Port::input, values.values().input);
-  plan->forward({});
-  plan->write(Plan::Port::output_gradient, values.values().output_gradient);
-  plan->backward({});
-  return {store.download_gradients(), store.download().statistics};
+  const WatchedPlan watched(device, row, layers, true);
+  watched.forward();
+  watched.plan->write(Plan::Port::output_gradient, watched.values.values().output_gradient);
+  watched.plan->backward({});
+  return {watched.store.download_gradients(), watched.store.download().statistics};
 }
 
 }  // namespace
@@ -187,20 +209,11 @@ BOOST_AUTO_TEST_CASE(an_output_that_its_reader_makes_can_be_watched) {
       {3, 9, 8},
       {Conv{.out = 10, .padding = {1, 1}}, BatchNorm{}, seed_relu, Conv{.out = 9}, BatchNorm{}, Conv{.out = 5}},
       48);
-  const std::vector<std::size_t> watched{2, 4};
   const auto means = [&](Device& device) {
-    CaseRun values(device, row);
-    ParameterStore store(device, parameter_layout(row.network), true);
-    store.upload(values.values().parameters);
-    PlanRequest request;
-    request.mode = Mode::train;
-    request.batch = row.batch;
-    for (const std::size_t layer : watched) request.watch.push_back({layer, true, false});
-    const BoundPlan plan(device, row.network, request, store);
-    plan->write(Plan::Port::input, values.values().input);
-    plan->forward({});
+    const WatchedPlan plan(device, row, {2, 4}, false);
+    plan.forward();
     std::vector<float> found;
-    for (const LayerSummary& layer : plan->summaries()) {
+    for (const LayerSummary& layer : plan.plan->summaries()) {
       found.push_back(static_cast<float>(layer.output->mean));
       found.push_back(static_cast<float>(layer.output->standard_deviation()));
     }

@@ -4,6 +4,7 @@
 #include "cpu/conv.h"
 #include "cpu/kernels.h"
 #include "cpu/library_kernels.h"
+#include "plan/units.h"
 
 #include <algorithm>
 #include <optional>
@@ -52,11 +53,8 @@ std::optional<UnitCandidate> lanes_candidate(const KernelRequest& request, const
                            [=, context = tools.context] { return make_lanes_unit(request, context, output); });
   };
   UnitCandidate candidate = timed("together", LanesOutput::written);
-  if (request.plan.mode != Mode::train) return candidate;
   candidate.takes_over = request.input_gradients.front();
-  const bool normalises = std::ranges::any_of(
-      request.unit.layers, [](const Layer* layer) { return std::holds_alternative<BatchNorm>(layer->op); });
-  if (normalises) {
+  if (operation_in<BatchNorm>(request.unit)) {
     candidate.spares = std::max(0.0, candidate.seconds - timed("handed over", LanesOutput::left).seconds);
   }
   return candidate;

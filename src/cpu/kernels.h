@@ -52,7 +52,7 @@ namespace descent {
 // n16chw, in bf16 n32chw. With `left`, as where the reader takes over what it can (cpu/lanes_neighbours.h).
 enum class LanesOutput : std::uint8_t { written, left };
 [[nodiscard]] std::unique_ptr<Kernel> make_lanes_unit(const KernelRequest& request, const CpuContext& context,
-                                                      LanesOutput output = LanesOutput::written);
+                                                      LanesOutput output);
 
 // Between the plain layout and n16chw; nothing for other pairs.
 [[nodiscard]] std::unique_ptr<Kernel> make_reorder_loops(const TensorDesc& from, Format to, bool gradient,

@@ -21,6 +21,7 @@
 #include "cpu/packed_weights.h"
 #include "cpu/parallel.h"
 #include "plan/space.h"
+#include "plan/units.h"
 
 #include <fmt/format.h>
 
@@ -30,14 +31,6 @@
 namespace descent {
 
 namespace {
-
-template <class Operation>
-std::optional<Operation> operation_in(const Unit& unit) {
-  for (const Layer* layer : unit.layers) {
-    if (const auto* op = std::get_if<Operation>(&layer->op)) return *op;
-  }
-  return {};
-}
 
 template <class Element>
 class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>, public LanesReader {

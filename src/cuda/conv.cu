@@ -16,6 +16,7 @@
 #include "cuda/neighbours.h"
 #include "cuda/side_stream.h"
 #include "plan/space.h"
+#include "plan/units.h"
 
 #include <algorithm>
 #include <optional>
@@ -23,14 +24,6 @@
 namespace descent {
 
 namespace {
-
-template <class Operation>
-std::optional<Operation> operation_in(const Unit& unit) {
-  for (const Layer* layer : unit.layers) {
-    if (const auto* op = std::get_if<Operation>(&layer->op)) return *op;
-  }
-  return {};
-}
 
 // A linear layer is a convolution of pictures of one cell.
 Conv conv_of(const Unit& unit) {

@@ -3,6 +3,8 @@
 
 #include "plan/kernel.h"
 
+#include <optional>
+#include <variant>
 #include <vector>
 
 namespace descent {
@@ -23,5 +25,14 @@ struct PlannedLayers {
 // never swallowed: somebody reads it. `layers` must outlive the units.
 [[nodiscard]] std::vector<Unit> partition(const PlannedLayers& layers, const KernelFactory& factory,
                                           const PlanRequest& request);
+
+// The first operation of that kind in a unit.
+template <class Operation>
+std::optional<Operation> operation_in(const Unit& unit) {
+  for (const Layer* layer : unit.layers) {
+    if (const auto* op = std::get_if<Operation>(&layer->op)) return *op;
+  }
+  return {};
+}
 
 }  // namespace descent
