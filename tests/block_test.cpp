@@ -10,6 +10,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -69,6 +70,18 @@ std::vector<OpCase> blocks() {
                         Conv{.out = 12, .kernel = {1, 1}}, GeneralRelu{}, Conv{.out = 5, .bias = false},
                         BatchNorm{}, GeneralRelu{.leak = 0.1, .maxv = 0.5}, Conv{.out = 6, .kernel = {1, 1}}},
                        208));
+  // First convolutions whose output is made again where nobody wants the input's gradient; behind the last one
+  // it cannot be: what an activation with a limit was given does not show in what it gave.
+  const auto first = [&](const Conv& conv, const std::vector<Op>& between, std::int64_t batch) {
+    std::vector<Op> ops{conv, BatchNorm{}};
+    ops.insert(ops.end(), between.begin(), between.end());
+    ops.insert(ops.end(), {Conv{.out = 7, .padding = {1, 1}}, BatchNorm{}, GeneralRelu{}, Conv{.out = 4}});
+    rows.push_back(chain({3, 9, 8}, ops, batch));
+  };
+  first(Conv{.out = 9, .stride = {2, 1}, .padding = {1, 1}, .bias = false}, {}, 208);
+  first(Conv{.out = 16, .padding = {2, 1}}, {GeneralRelu{}}, 48);
+  first(Conv{.out = 10, .kernel = {2, 4}, .padding = {0, 2}, .dilation = {2, 1}}, {seed_relu}, 80);
+  first(Conv{.out = 8, .kernel = {1, 1}}, {GeneralRelu{.leak = 0.1, .maxv = 0.5}}, 32);
   return rows;
 }
 
@@ -152,8 +165,9 @@ struct WatchedPlan {
 
 // Gradients and statistics of one step.
 std::pair<std::vector<float>, std::vector<float>> step_watching(Device& device, const OpCase& row,
-                                                                const std::vector<std::size_t>& layers) {
-  const WatchedPlan watched(device, row, layers, true);
+                                                                const std::vector<std::size_t>& layers,
+                                                                bool input_gradient = true) {
+  const WatchedPlan watched(device, row, layers, input_gradient);
   watched.forward();
   watched.plan->write(Plan::Port::output_gradient, watched.values.values().output_gradient);
   watched.plan->backward({});
@@ -222,6 +236,43 @@ BOOST_AUTO_TEST_CASE(an_output_that_its_reader_makes_can_be_watched) {
   reference::ReferenceDevice reference;
   CpuDevice device(by_rule(2), {n16chw, true});
   check_near("means and deviations", means(device), means(reference), 1, tolerance(DType::f32).value);
+}
+
+// A first convolution's, of which the plan keeps nothing of that size.
+const OpCase& made_again() {
+  static const OpCase row = chain(
+      {3, 9, 8}, {Conv{.out = 10, .padding = {1, 1}}, BatchNorm{}, seed_relu, Conv{.out = 2}, BatchNorm{}}, 96);
+  return row;
+}
+
+BOOST_AUTO_TEST_CASE(an_output_that_is_made_again_has_no_memory_unless_it_is_watched) {
+  const OpCase& row = made_again();
+  CpuDevice device(by_rule(2), {n16chw, true});
+  const auto bytes = [&](const std::vector<std::size_t>& layers, bool input_gradient) {
+    return WatchedPlan(device, row, layers, input_gradient).plan->workspace_bytes();
+  };
+  const std::size_t of_output =
+      TensorDesc{DType::f32, row.network.layers[2].output.with_batch(row.batch)}.bytes();
+  BOOST_TEST(bytes({}, false) + of_output <= bytes({2}, false));
+  BOOST_TEST(bytes({}, false) + of_output <= bytes({}, true));
+}
+
+BOOST_AUTO_TEST_CASE(watching_an_output_that_is_made_again_changes_no_bit) {
+  CpuDevice device(by_rule(2), {n16chw, true});
+  BOOST_TEST(
+      (step_watching(device, made_again(), {2}, false) == step_watching(device, made_again(), {}, false)));
+}
+
+BOOST_AUTO_TEST_CASE(what_is_not_a_number_is_found_in_an_output_that_has_no_memory) {
+  const OpCase& row = made_again();
+  CpuDevice device(by_rule(2), {n16chw, true});
+  WatchedPlan plan(device, row, {}, false);
+  plan.forward();
+  BOOST_TEST(plan.plan->first_nonfinite_layer({}).value_or("none") == "none");
+  HostParameters parameters = plan.store.download();
+  parameters.trained[0] = std::numeric_limits<float>::quiet_NaN();
+  plan.store.upload(parameters);
+  BOOST_TEST(plan.plan->first_nonfinite_layer({}).value_or("none") == "0 + 1 + 2");
 }
 
 BOOST_AUTO_TEST_CASE(a_block_is_one_operation_in_the_report) {

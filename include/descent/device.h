@@ -31,6 +31,7 @@ struct PlanRequest {
   std::int64_t batch = 1;
   bool loss = false;             // end in softmax cross-entropy against targets
   bool input_gradient = false;   // train: also the gradient of the input
+  bool loads_alone = false;      // the input comes through load() alone: there may be no port of it
   DType precision = DType::f32;  // of activations; parameters keep Device::parameter_type()
 
   // train: layers to summarise at every step. Each ends its kernel (nothing after it is joined to it).

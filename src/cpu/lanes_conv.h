@@ -35,6 +35,12 @@ struct LanesPictures {
   const Element* first = nullptr;
   std::int64_t step = 0;  // from one to the next, in elements
 };
+// The same, to be written.
+template <class Element>
+struct LanesPlaces {
+  Element* first = nullptr;
+  std::int64_t step = 0;
+};
 
 // y[o] = b[o] + Σ w[o, i, k]·x[i at k] over input channels and taps, for any pair of tensors: with the
 // convolution's own taps that is its forward, with the taps turned round the gradient of its input.
@@ -58,10 +64,10 @@ class LanesGather {
   // All pictures. `bias` may be null.
   void run(const CpuContext& context, const Element* x, const Packed* packed, const float* bias,
            Element* y) const;
-  // `pictures` blocks from x and y on, those of x `x_step` elements apart, by the thread that calls.
-  // `activation`: what follows, in f32 alone; may be null.
+  // `pictures` blocks from x and y on, those of x `x_step` elements apart, of y `y_step`, by the thread that
+  // calls. `activation`: what follows, in f32 alone; may be null.
   void run(const Element* x, std::int64_t x_step, const Packed* packed, const float* bias, Element* y,
-           std::int64_t pictures, const ReluRule* activation = nullptr) const;
+           std::int64_t y_step, std::int64_t pictures, const ReluRule* activation = nullptr) const;
   // How many blocks run() had best be given at once, while they are in cache.
   [[nodiscard]] std::int64_t together() const { return together_; }
   // Calls f(first block, blocks, slot) for sets of at most together() blocks, as many sets for each of the
@@ -94,7 +100,8 @@ class LanesGather {
   };
   LanesGather(const LanesProblem& problem, const Loops& loops, bool transposed);
   [[nodiscard]] std::int64_t channels_at_once() const;
-  void run_tile(const Tile& tile, LanesBlock<Element>& block, std::int64_t x_step, std::int64_t pictures) const;
+  void run_tile(const Tile& tile, LanesBlock<Element>& block, std::int64_t x_step, std::int64_t y_step,
+                std::int64_t pictures) const;
   [[nodiscard]] std::int64_t packed_an_output() const {
     constexpr std::int64_t together = LanesElement<Element>::inputs;
     return (inputs_ + together - 1) / together * taps_;
@@ -138,6 +145,9 @@ class LanesWeightGradient {
     return (problem_.weights() + problem_.out_channels + lanes - 1) / lanes * lanes;
   }
   [[nodiscard]] std::int64_t scratch() const { return parts_ * partial(); }
+  // Where in a partial sum stands that of an output channel with a pair of input channel and tap, or alone.
+  [[nodiscard]] std::int64_t place(std::int64_t output, std::int64_t pair) const;
+  [[nodiscard]] std::int64_t bias_place(std::int64_t output) const { return problem_.weights() + output; }
 
   void clear(float* partial) const;
   // Adds a stretch of `pictures` blocks.

@@ -65,12 +65,13 @@ template <int outputs, int few, int pixels, int halves>
     weights += block.kernel_taps * outputs;
   }
   if (block.activation != nullptr) {
-    const ReluRule rule = *block.activation;
+    with_least_rule(block.activation, [&](const auto& rule) __attribute__((always_inline)) {
 #pragma GCC unroll 4
-    for (int o = 0; o < few; ++o) {
+      for (int o = 0; o < few; ++o) {
 #pragma GCC unroll 3
-      for (int c = 0; c < columns; ++c) sums[o][c] = rule.value(sums[o][c]);
-    }
+        for (int c = 0; c < columns; ++c) sums[o][c] = rule.value(sums[o][c]);
+      }
+    });
   }
 #pragma GCC unroll 4
   for (int o = 0; o < few; ++o) {

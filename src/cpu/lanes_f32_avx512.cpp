@@ -12,6 +12,9 @@
 #include "cpu/lanes_sums.h"
 #include "cpu/simd.h"
 
+#include <array>
+#include <cstddef>
+
 namespace descent {
 
 namespace {
@@ -48,12 +51,14 @@ struct Gather {
       weights += block.kernel_taps * outputs;
     }
     if (block.activation != nullptr) {
-      const ReluRule rule = *block.activation;
+      with_least_rule(
+          block.activation, [&](const auto& rule) __attribute__((always_inline)) {
 #pragma GCC unroll 8
-      for (int o = 0; o < outputs; ++o) {
+            for (int o = 0; o < outputs; ++o) {
 #pragma GCC unroll 3
-        for (int p = 0; p < pixels; ++p) sums[o][p] = rule.value(sums[o][p]);
-      }
+              for (int p = 0; p < pixels; ++p) sums[o][p] = rule.value(sums[o][p]);
+            }
+          });
     }
 #pragma GCC unroll 8
     for (int o = 0; o < outputs; ++o) {
@@ -88,9 +93,17 @@ DESCENT_CLONES void add_products(const LanesBox<float>& box) {
 }
 
 DESCENT_CLONES float sum_of(const float* values, std::int64_t count) {
-  Vector sum{};
-  for (std::int64_t i = 0; i < count; i += lanes) sum += load_register<Vector>(values + i);
-  return sum_lanes(sum);
+  // In four chains, so that additions need not wait for each other.
+  constexpr std::int64_t chains = 4;
+  std::array<Vector, std::size_t{chains}> sums{};
+  std::int64_t i = 0;
+  for (; i + chains * lanes <= count; i += chains * lanes) {
+    for (std::int64_t chain = 0; chain < chains; ++chain) {
+      sums[static_cast<std::size_t>(chain)] += load_register<Vector>(values + i + chain * lanes);
+    }
+  }
+  for (; i < count; i += lanes) sums[0] += load_register<Vector>(values + i);
+  return sum_lanes((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
 }  // namespace

@@ -107,17 +107,17 @@ void LanesGather<Element>::pack(const float* weights, Packed* packed) const {
 // One tile of some blocks of pictures: along its pixels, or along the pictures where those are more.
 template <class Element>
 void LanesGather<Element>::run_tile(const Tile& tile, LanesBlock<Element>& block, std::int64_t x_step,
-                                    std::int64_t pictures) const {
+                                    std::int64_t y_step, std::int64_t pictures) const {
   const bool along_pictures = tile.pixels < pictures;
   const Element* const x = block.x;
   Element* const y = block.y;
   block.taps = tile.taps;
   block.pixels = along_pictures ? pictures : tile.pixels;
   block.x_pixel = along_pictures ? x_step : tile.x_pixel;
-  block.y_pixel = along_pictures ? y_picture() : tile.y_pixel;
+  block.y_pixel = along_pictures ? y_step : tile.y_pixel;
   for (std::int64_t i = 0; i < (along_pictures ? tile.pixels : pictures); ++i) {
     block.x = x + i * (along_pictures ? tile.x_pixel : x_step);
-    block.y = y + tile.y + i * (along_pictures ? tile.y_pixel : y_picture());
+    block.y = y + tile.y + i * (along_pictures ? tile.y_pixel : y_step);
     loops_.gather(block);
   }
   block.x = x;
@@ -126,7 +126,8 @@ void LanesGather<Element>::run_tile(const Tile& tile, LanesBlock<Element>& block
 
 template <class Element>
 void LanesGather<Element>::run(const Element* x, std::int64_t x_step, const Packed* packed, const float* bias,
-                               Element* y, std::int64_t pictures, const ReluRule* activation) const {
+                               Element* y, std::int64_t y_step, std::int64_t pictures,
+                               const ReluRule* activation) const {
   LanesBlock<Element> block;
   block.x_channel = x_channel_;
   block.kernel_taps = taps_;
@@ -139,11 +140,12 @@ void LanesGather<Element>::run(const Element* x, std::int64_t x_step, const Pack
       block.activation = channel + channels_ < inputs_ ? nullptr : activation;
       for (std::int64_t output = 0; output < outputs_; output += block.outputs) {
         block.outputs = channel_block(output, outputs_);
-        block.y = y + n * y_picture() + output * y_channel_;
+        block.y = y + n * y_step + output * y_channel_;
         block.weights = packed + output * packed_an_output() +
                         channel / LanesElement<Element>::inputs * taps_ * block.outputs;
         block.bias = bias == nullptr ? nullptr : bias + output;
-        for (const Tile& tile : tiles_) run_tile(tile, block, x_step, std::min(together_, pictures - n));
+        for (const Tile& tile : tiles_)
+          run_tile(tile, block, x_step, y_step, std::min(together_, pictures - n));
       }
     }
   }
@@ -153,7 +155,7 @@ template <class Element>
 void LanesGather<Element>::run(const CpuContext& context, const Element* x, const Packed* packed,
                                const float* bias, Element* y) const {
   for_sets(context, [&, this](std::int64_t n, std::int64_t pictures, std::int64_t /*slot*/) {
-    run(x + n * x_picture(), x_picture(), packed, bias, y + n * y_picture(), pictures);
+    run(x + n * x_picture(), x_picture(), packed, bias, y + n * y_picture(), y_picture(), pictures);
   });
 }
 

@@ -5,46 +5,15 @@
 #include "cpu/lane_step.h"
 #include "cpu/registers.h"
 #include "cpu/simd.h"
+#include "cpu/wide.h"
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cstddef>
 #include <iterator>
 
 namespace descent {
 
 namespace {
-
-// Half as many numbers as a register of f32 holds.
-template <class Register>
-using Doubles = typename Others<Register>::Doubles;
-
-// The lower and the upper half of the lanes.
-template <class Register>
-struct Wide {
-  Doubles<Register> low, high;
-};
-
-// Through arrays: GCC 12 makes two conversions of this, but of the vectors' own elements a gather of sixteen.
-// Right behind a read they are those of memory; elsewhere the way through memory costs a dozen cycles.
-template <class Register>
-[[gnu::always_inline]] inline Wide<Register> widened(const Register& v) {
-  constexpr auto width = static_cast<std::size_t>(register_width<Register>);
-  const auto narrow = std::bit_cast<std::array<float, width>>(v);
-  alignas(Register) std::array<double, width> wide;
-  for (std::size_t i = 0; i < wide.size(); ++i) wide[i] = narrow[i];
-  return std::bit_cast<Wide<Register>>(wide);
-}
-
-template <class Numbers>
-[[gnu::always_inline]] inline double total(const Numbers& v) {
-  if constexpr (sizeof(Numbers) == sizeof(Vector)) {
-    return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
-  } else {
-    return (v[0] + v[2]) + (v[1] + v[3]);
-  }
-}
 
 template <class Element, class Register>
 struct Accumulator;
@@ -191,23 +160,9 @@ template <class Register>
   return (x - by.centre) * back.slope + (dy * back.gain + back.shift);
 }
 
-template <class Register, class Element>
+template <class Register, class Rule, class Element>
 DESCENT_CLONES void gradient(const Element* x, const Element* dy, Element* dx, std::int64_t count,
-                             ChannelForward by, ChannelBackward back) {
-  using Step = LaneStep<Element, Register>;
-  for (std::int64_t i = 0; i < count; i += Step::width) {
-    Step step = Step::load(x + i);
-    const Step slope = Step::load(dy + i);
-    for (std::size_t half = 0; half < std::size(step.of); ++half) {
-      step.of[half] = input_gradient(step.of[half], slope.of[half], by, back);
-    }
-    step.store(dx + i);
-  }
-}
-
-template <class Register, class Element>
-DESCENT_CLONES void active_gradient(const Element* x, const Element* dy, Element* dx, std::int64_t count,
-                                    ChannelForward by, ChannelBackward back, ReluRule rule) {
+                             ChannelForward by, ChannelBackward back, Rule rule) {
   using Step = LaneStep<Element, Register>;
   for (std::int64_t i = 0; i < count; i += Step::width) {
     fetch_ahead(x + i);
@@ -222,8 +177,8 @@ DESCENT_CLONES void active_gradient(const Element* x, const Element* dy, Element
   }
 }
 
-template <class Register, class Element>
-DESCENT_CLONES void activate(const Element* x, Element* y, std::int64_t count, ReluRule rule) {
+template <class Register, class Rule, class Element>
+DESCENT_CLONES void activate(const Element* x, Element* y, std::int64_t count, Rule rule) {
   using Step = LaneStep<Element, Register>;
   for (std::int64_t i = 0; i < count; i += Step::width) {
     Step step = Step::load(x + i);
@@ -232,9 +187,9 @@ DESCENT_CLONES void activate(const Element* x, Element* y, std::int64_t count, R
   }
 }
 
-template <class Register, class Element>
+template <class Register, class Rule, class Element>
 DESCENT_CLONES void activation_gradient(const Element* x, const Element* dy, Element* dx, std::int64_t count,
-                                        ReluRule rule) {
+                                        Rule rule) {
   using Step = LaneStep<Element, Register>;
   for (std::int64_t i = 0; i < count; i += Step::width) {
     Step step = Step::load(x + i);
@@ -246,6 +201,17 @@ DESCENT_CLONES void activation_gradient(const Element* x, const Element* dy, Ele
   }
 }
 
+template <class Register, class Rule>
+DESCENT_CLONES void gradient_by_output(const float* y, const float* dy, float* dx, std::int64_t count,
+                                       float shift, Rule rule) {
+  using Step = LaneStep<float, Register>;
+  for (std::int64_t i = 0; i < count; i += Step::width) {
+    Step step = Step::load(y + i);
+    step.of[0] = rule.gradient(step.of[0] - shift, Step::load(dy + i).of[0]);
+    step.store(dx + i);
+  }
+}
+
 }  // namespace
 
 template <class Element>
@@ -253,42 +219,62 @@ ChannelSums lanes_sums(const Element* a, const Element* b, std::int64_t count) {
   return with_registers([&]<class Register>(Register) { return sums<Register>(a, b, count); });
 }
 
+namespace {
+
+// f(a register, the activation).
+template <class Function>
+decltype(auto) with_registers_and(const ReluRule* rule, Function&& f) {
+  return with_registers([&]<class Register>(Register) {
+    return with_least_rule(rule, [&](const auto& least) { return f(Register{}, least); });
+  });
+}
+
+}  // namespace
+
 template <class Element>
 void normalise_lanes(const Element* x, Element* y, std::int64_t count, const ChannelForward& by,
                      const ReluRule* rule) {
-  with_registers([&]<class Register>(Register) {
-    if (rule == nullptr) return normalise<Register>(x, y, count, by, NoActivation{});
-    normalise<Register>(x, y, count, by, *rule);
+  with_registers_and(rule, [&]<class Register>(Register, const auto& activation) {
+    normalise<Register>(x, y, count, by, activation);
   });
 }
 
 template <class Element>
 ChannelSums lanes_gradient_sums(const Element* x, const Element* dy, std::int64_t count,
                                 const ChannelForward& by, const ReluRule* rule) {
-  return with_registers([&]<class Register>(Register) {
-    return rule == nullptr ? gradient_sums<Register>(x, dy, count, by, NoActivation{})
-                           : gradient_sums<Register>(x, dy, count, by, *rule);
+  return with_registers_and(rule, [&]<class Register>(Register, const auto& activation) {
+    return gradient_sums<Register>(x, dy, count, by, activation);
   });
 }
 
 template <class Element>
 void lanes_gradient(const Element* x, const Element* dy, Element* dx, std::int64_t count,
                     const ChannelForward& by, const ChannelBackward& back, const ReluRule* rule) {
-  with_registers([&]<class Register>(Register) {
-    if (rule == nullptr) return gradient<Register>(x, dy, dx, count, by, back);
-    active_gradient<Register>(x, dy, dx, count, by, back, *rule);
+  with_registers_and(rule, [&]<class Register>(Register, const auto& activation) {
+    gradient<Register>(x, dy, dx, count, by, back, activation);
   });
 }
 
 template <class Element>
 void activate_lanes(const Element* x, Element* y, std::int64_t count, const ReluRule& rule) {
-  with_registers([&]<class Register>(Register) { activate<Register>(x, y, count, rule); });
+  with_registers_and(&rule, [&]<class Register>(Register, const auto& activation) {
+    activate<Register>(x, y, count, activation);
+  });
 }
 
 template <class Element>
 void lanes_activation_gradient(const Element* x, const Element* dy, Element* dx, std::int64_t count,
                                const ReluRule& rule) {
-  with_registers([&]<class Register>(Register) { activation_gradient<Register>(x, dy, dx, count, rule); });
+  with_registers_and(&rule, [&]<class Register>(Register, const auto& activation) {
+    activation_gradient<Register>(x, dy, dx, count, activation);
+  });
+}
+
+void lanes_gradient_by_output(const float* y, const float* dy, float* dx, std::int64_t count,
+                              const ReluRule& rule) {
+  with_registers_and(&rule, [&]<class Register>(Register, const auto& activation) {
+    gradient_by_output<Register>(y, dy, dx, count, rule.shift, activation);
+  });
 }
 
 template ChannelSums lanes_sums(const float*, const float*, std::int64_t);

@@ -13,7 +13,9 @@
 // forward and 8 backward, where kernels of one layer move 24 and 40 an output. Measured with two threads of a
 // Zen 4, a step of convnet of 1024 in f32: 7.4 ms, 8.1 where each unit does its own passes; arithmetic alone is
 // 4.3 at 236 GFLOP/s without padded taps.
+#include "cpu/channel_norm.h"
 #include "cpu/lanes_conv.h"
+#include "cpu/lanes_first.h"
 #include "cpu/lanes_neighbours.h"
 #include "cpu/lanes_norm.h"
 #include "cpu/loop_kernel.h"
@@ -27,6 +29,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 namespace descent {
 
@@ -34,6 +37,10 @@ namespace {
 
 template <class Element>
 class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>, public LanesReader {
+  using Kind = LanesElement<Element>;
+  using Gather = LanesGather<Element>;
+  using Pictures = LanesPictures<Element>;
+
  public:
   LanesUnitKernel(const KernelRequest& request, const CpuContext& context)
       : conv_(std::get<Conv>(request.unit.first().op)),
@@ -72,14 +79,15 @@ class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>
     });
     if (!norm_) return;
     find_statistics();
-    if (!handed_over_) write_output();
+    if (!handed_over_) write_output(output<Element>());
   }
 
   void backward(const StepContext& /*context*/) override {
     if (norm_) {
       if (!handed_over_) {
-        parallel_parts(context_.threads, problem_.blocks, PartOrder::first_to_last,
-                       [this](std::int64_t n, std::int64_t /*thread*/) { take_sums(n, 1); });
+        parallel_parts(
+            context_.threads, problem_.blocks, PartOrder::first_to_last,
+            [this](std::int64_t n, std::int64_t /*thread*/) { take_sums(n, 1, {}, gradient_at(n)); });
       }
       find_gradients();
     }
@@ -90,8 +98,8 @@ class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>
                              conv_.bias ? tensor(bound_.parameter_gradients, 1) : nullptr);
   }
 
-  void complete() override {
-    if (handed_over_) write_output();
+  void complete(void* output) override {
+    if (handed_over_) write_output(static_cast<Element*>(output));
   }
 
   void meet(Kernel& writer) override {
@@ -100,8 +108,15 @@ class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>
     before_ = lanes_writer;
     needs_.backward_reads_inputs = false;
     needs_.gradient_over_input = false;
-    source_bytes_ = pictures_bytes(source_picture(), forward_.together());
+    if (const std::optional<LanesWork> more = before_->make_again()) {
+      needs_.input_stays_in_cache = true;
+      forward_report_.flops += more->forward_flops;
+      backward_report_.flops += more->backward_flops;
+    }
+    source_bytes_ =
+        pictures_bytes(source_picture(), std::max(forward_.together(), weight_gradient_->stretch()));
     source_at_ = scratch_.take(threads_bytes(source_bytes_));
+    if (needs_.input_stays_in_cache) source_gradient_at_ = scratch_.take(threads_bytes(source_bytes_));
     needs_.scratch_bytes = scratch_.bytes();
   }
   bool hand_over() override {
@@ -117,19 +132,16 @@ class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>
                       saved<ChannelForward>(by_at_)[c], rule());
     });
   }
-  void take_sums(std::int64_t first, std::int64_t blocks) const override {
-    for_slices(first, blocks, [this](std::int64_t n, std::int64_t c, std::int64_t offset) {
+  void take_sums(std::int64_t first, std::int64_t blocks, const LanesPlaces<Element>& /*output*/,
+                 const Pictures& gradient) const override {
+    for_slices(first, blocks, [&, this](std::int64_t n, std::int64_t c, std::int64_t offset) {
+      const Element* const dy = gradient.first + (n - first) * gradient.step + c * slice_;
       sums_.of(saved<ChannelSums>(sums_at_), n, c) =
-          lanes_gradient_sums(inner() + offset, output_gradient<Element>() + offset, slice_,
-                              saved<ChannelForward>(by_at_)[c], rule());
+          lanes_gradient_sums(inner() + offset, dy, slice_, saved<ChannelForward>(by_at_)[c], rule());
     });
   }
 
  private:
-  using Kind = LanesElement<Element>;
-  using Gather = LanesGather<Element>;
-  using Pictures = LanesPictures<Element>;
-
   void ask_for_memory(const KernelRequest& request) {
     const auto channels = static_cast<std::size_t>(problem_.out_channels);
     Space saved;
@@ -170,10 +182,10 @@ class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>
         gradients * flops, gradients * input_bytes + (norm_ ? 4 : alone) * output_bytes_);
   }
 
-  void write_output() const {
+  void write_output(Element* to) const {
     parallel_parts(context_.threads, problem_.blocks, PartOrder::last_to_first,
-                   [this](std::int64_t n, std::int64_t /*thread*/) {
-                     make_output(n, 1, output<Element>() + n * forward_.y_picture(), 0);
+                   [=, this](std::int64_t n, std::int64_t /*thread*/) {
+                     make_output(n, 1, to + n * forward_.y_picture(), 0);
                    });
   }
 
@@ -181,14 +193,14 @@ class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>
   void convolve(std::int64_t first, std::int64_t blocks, std::int64_t thread) const {
     Pictures x{input<Element>() + first * forward_.x_picture(), forward_.x_picture()};
     if (before_ != nullptr) {
-      auto* const made = scratch<Element>(source_at_ + static_cast<std::size_t>(thread) * source_bytes_);
-      before_->make_output(first, blocks, made, source_picture());
-      x = {made, source_picture()};
+      const LanesPlaces<Element> made = of_thread(source_at_, thread);
+      before_->make_output(first, blocks, made.first, made.step);
+      x = {made.first, made.step};
     }
     const std::int64_t at = first * forward_.y_picture();
     Element* const to = (has_inner() ? inner() : output<Element>()) + at;
     forward_.run(x.first, x.step, forward_weights_.data(), conv_.bias ? tensor(bound_.parameters, 1) : nullptr,
-                 to, blocks);
+                 to, forward_.y_picture(), blocks);
     if (norm_) {
       for_slices(first, blocks, [this](std::int64_t n, std::int64_t c, std::int64_t offset) {
         sums_.of(saved<ChannelSums>(sums_at_), n, c) = lanes_sums(inner() + offset, inner() + offset, slice_);
@@ -211,33 +223,20 @@ class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>
   void find_statistics() const {
     auto* const sums = saved<ChannelSums>(sums_at_);
     sums_.add_up(sums);
-    for (std::int64_t c = 0; c < problem_.out_channels; ++c) {
-      const RunningMoments running{static_cast<float*>(bound_.statistics[0]) + c,
-                                   static_cast<float*>(bound_.statistics[1]) + c};
-      const ChannelMoments moments = batch_moments(*norm_, sums[c], count(), running);
-      saved<ChannelMoments>(moments_at_)[c] = moments;
-      saved<ChannelForward>(by_at_)[c] = channel_forward(moments, norm_parameter(bound_.parameters, 0)[c],
-                                                         norm_parameter(bound_.parameters, 1)[c]);
-    }
+    descent::find_statistics(*norm_, sums, problem_.out_channels, count(), norm_tensors(),
+                             saved<ChannelMoments>(moments_at_), saved<ChannelForward>(by_at_));
   }
 
   void find_gradients() const {
     auto* const sums = saved<ChannelSums>(sums_at_);
     sums_.add_up(sums);
-    for (std::int64_t c = 0; c < problem_.out_channels; ++c) {
-      const ChannelMoments& moments = saved<ChannelMoments>(moments_at_)[c];
-      const AffineGradient gradient = affine_gradient(moments, sums[c]);
-      norm_parameter(bound_.parameter_gradients, 0)[c] = static_cast<float>(gradient.scale);
-      norm_parameter(bound_.parameter_gradients, 1)[c] = static_cast<float>(gradient.shift);
-      scratch<ChannelBackward>(back_at_)[c] =
-          channel_backward(moments, gradient, norm_parameter(bound_.parameters, 0)[c], count());
-    }
+    descent::find_gradients(sums, problem_.out_channels, count(), saved<ChannelMoments>(moments_at_),
+                            norm_tensors(), scratch<ChannelBackward>(back_at_));
   }
 
   // The gradient of the convolution's output.
   [[nodiscard]] Pictures gradient_of(std::int64_t first, std::int64_t blocks, std::int64_t thread) const {
-    const std::int64_t picture = forward_.y_picture();
-    if (!has_inner()) return {output_gradient<Element>() + first * picture, picture};
+    if (!has_inner()) return gradient_at(first);
     auto* const made = scratch<Element>(gradient_at_ + static_cast<std::size_t>(thread) * gradient_bytes_);
     for_slices(first, blocks, [&, this](std::int64_t n, std::int64_t c, std::int64_t offset) {
       Element* const to = made + (n - first) * gradient_picture() + c * slice_;
@@ -270,18 +269,35 @@ class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>
     weight_gradient_->clear(partial);
     weight_gradient_->for_stretches(part, [&, this](std::int64_t first, std::int64_t blocks) {
       const Pictures dy = gradient_of(first, blocks, thread);
-      const std::int64_t picture = forward_.x_picture();
-      const Element* x = input<Element>() + first * picture;
-      Element* const dx = input_gradient_ ? input_gradient<Element>() + first * picture : nullptr;
-      if (before_ != nullptr) {  // the gradient takes its place when it is no longer needed
-        before_->make_output(first, blocks, dx, picture);
-        x = dx;
+      const LanesPlaces<Element> dx = input_gradient_at(first, thread);
+      Pictures x{input<Element>() + first * forward_.x_picture(), forward_.x_picture()};
+      LanesPlaces<Element> made;
+      if (before_ != nullptr) {
+        // The gradient takes the place of what is not needed to sum up what comes of it.
+        made = needs_.input_stays_in_cache ? of_thread(source_at_, thread) : dx;
+        before_->make_output(first, blocks, made.first, made.step);
+        x = {made.first, made.step};
       }
-      weight_gradient_->add({x, picture}, dy, blocks, partial);
-      if (dx == nullptr) return;
-      input_gradient_->run(dy.first, dy.step, backward_weights_.data(), nullptr, dx, blocks);
-      if (before_ != nullptr) before_->take_sums(first, blocks);
+      weight_gradient_->add(x, dy, blocks, partial);
+      if (!input_gradient_) return;
+      input_gradient_->run(dy.first, dy.step, backward_weights_.data(), nullptr, dx.first, dx.step, blocks);
+      if (before_ != nullptr) before_->take_sums(first, blocks, made, {dx.first, dx.step});
     });
+  }
+
+  // Where the gradient of some blocks of the input goes: to memory, if it is there that it goes.
+  [[nodiscard]] LanesPlaces<Element> input_gradient_at(std::int64_t first, std::int64_t thread) const {
+    if (!input_gradient_) return {};
+    Element* const memory = input_gradient<Element>();
+    if (memory == nullptr) return of_thread(source_gradient_at_, thread);
+    return {memory + first * forward_.x_picture(), forward_.x_picture()};
+  }
+  // A thread's memory for blocks of its input, or for their gradient.
+  [[nodiscard]] LanesPlaces<Element> of_thread(std::size_t offset, std::int64_t thread) const {
+    return {scratch<Element>(offset + static_cast<std::size_t>(thread) * source_bytes_), source_picture()};
+  }
+  [[nodiscard]] Pictures gradient_at(std::int64_t first) const {
+    return {output_gradient<Element>() + first * forward_.y_picture(), forward_.y_picture()};
   }
 
   template <class T>
@@ -297,9 +313,8 @@ class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>
   [[nodiscard]] Element* inner() const { return saved<Element>(inner_at_); }
   [[nodiscard]] const ReluRule* rule() const { return rule_ ? &*rule_ : nullptr; }
   [[nodiscard]] double count() const { return static_cast<double>(problem_.blocks * slice_); }  // a channel
-  // Scale and shift stand behind the weights and the bias.
-  [[nodiscard]] float* norm_parameter(const std::vector<void*>& list, std::size_t number) const {
-    return tensor(list, (conv_.bias ? 2 : 1) + number);
+  [[nodiscard]] NormTensors norm_tensors() const {
+    return NormTensors::of(bound_.parameters, bound_.parameter_gradients, bound_.statistics, conv_.bias);
   }
 
   // Pictures made in cache are not a power of two apart: their lines share no places there.
@@ -332,7 +347,7 @@ class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>
   Space scratch_;
   std::size_t gradient_bytes_ = 0, source_bytes_ = 0;  // a thread's
   std::size_t inner_at_ = 0, moments_at_ = 0, by_at_ = 0, sums_at_ = 0;
-  std::size_t back_at_ = 0, partial_at_ = 0, gradient_at_ = 0, source_at_ = 0;
+  std::size_t back_at_ = 0, partial_at_ = 0, gradient_at_ = 0, source_at_ = 0, source_gradient_at_ = 0;
 };
 
 template <class Element>
@@ -347,7 +362,8 @@ std::unique_ptr<Kernel> make_unit(const KernelRequest& request, const CpuContext
 std::unique_ptr<Kernel> make_lanes_unit(const KernelRequest& request, const CpuContext& context,
                                         LanesOutput output) {
   if (request.output.type == DType::bf16) return make_unit<Bf16>(request, context, output);
-  return make_unit<float>(request, context, output);
+  auto unit = make_unit<float>(request, context, output);
+  return can_be_made_again(request) ? make_lanes_first(request, context, std::move(unit)) : std::move(unit);
 }
 
 }  // namespace descent

@@ -131,6 +131,14 @@ auto LanesWeightGradient<Element>::reaches(std::int64_t top, std::int64_t bottom
 }
 
 template <class Element>
+std::int64_t LanesWeightGradient<Element>::place(std::int64_t output, std::int64_t pair) const {
+  const LanesProblem& p = problem_;
+  std::int64_t block = 0;
+  while (block + channel_block(block, p.out_channels) <= output) block += channel_block(block, p.out_channels);
+  return block * p.in_channels * p.taps() + pair * channel_block(block, p.out_channels) + output - block;
+}
+
+template <class Element>
 void LanesWeightGradient<Element>::clear(float* partial) const {
   std::fill_n(partial, this->partial(), 0.0F);
 }

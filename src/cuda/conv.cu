@@ -126,8 +126,8 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
     }
     if (makes_source(context_, forward_) && writer.leave_output()) source_of_ = &writer;
   }
-  void complete() override {
-    if (leaves_output_) write_output();
+  void complete(void* output) override {
+    if (leaves_output_) write_output(static_cast<Element*>(output));
   }
 
  private:
@@ -208,12 +208,12 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
       convolve(ending, inner);
       norm_sums(context_, shape_, static_cast<const Element*>(inner), sums(), statistics);
     }
-    if (!leaves_output_) write_output();
+    if (!leaves_output_) write_output(output<Element>());
   }
 
-  void write_output() const {
+  void write_output(Element* to) const {
     normalise(context_, shape_, static_cast<const Element*>(saved<Element>(inner_at_)),
-              saved<ChannelForward>(by_at_), activation_.value_or(ReluRule(no_activation)), output<Element>());
+              saved<ChannelForward>(by_at_), activation_.value_or(ReluRule(no_activation)), to);
   }
 
   void convolve(const ConvEnding<Element>& ending, Element* to) const {

@@ -234,8 +234,17 @@ class Assembler {
         nobody_else_reads(unit.inputs.front())) {
       shared_.join(*node.input_gradients.front(), node.inputs.front());
     }
+    if (needs.input_stays_in_cache && !is_watched(unit.inputs.front())) {
+      without_memory_.push_back(node.inputs.front());
+      without_memory_.push_back(node.input_gradients.front().value());
+    }
     add_node(std::move(node));
     if (!is_loss) branch_gradients(unit.output);
+  }
+
+  [[nodiscard]] bool is_watched(ValueId value) const {
+    return std::ranges::any_of(request_.watch,
+                               [&](const WatchedLayer& watched) { return watched.layer + 1 == value; });
   }
 
   // Neither another unit, nor the caller, nor the value's own producer once it goes backward.
@@ -270,7 +279,18 @@ class Assembler {
     if (found.size() != 1 || is_output || !assembly_.nodes[found.front()].layers.empty()) return;
     const TensorDesc wanted = assembly_.slots[assembly_.nodes[found.front()].output].desc;
     if (!factory_.loads_into(wanted)) return;
-    assembly_.direct_input = DirectInput{found.front(), factory_.prepare_reorder(wanted, port_format(), false)};
+    assembly_.direct_input = DirectInput{found.front(), nullptr};
+    if (request_.loads_alone) {
+      assembly_.ports.erase(Port::input);
+      without_memory_.push_back(input);
+    } else {
+      assembly_.direct_input->back = factory_.prepare_reorder(wanted, port_format(), false);
+    }
+  }
+
+  [[nodiscard]] bool has_memory(SlotId slot) const {
+    return std::ranges::none_of(without_memory_,
+                                [&, this](SlotId one) { return shared_.root(one) == shared_.root(slot); });
   }
 
   void plan_memory() {
@@ -280,6 +300,7 @@ class Assembler {
     std::vector<std::optional<Lifetime>> lives(slots);
     const auto touch = [&](SlotId slot, std::size_t event) {
       const SlotId root = shared_.root(slot);
+      if (!has_memory(root)) return;
       const std::size_t bytes = assembly_.slots[slot].desc.bytes();
       if (!lives[root]) lives[root] = Lifetime{bytes, event, event};
       lives[root]->bytes = std::max(lives[root]->bytes, bytes);
@@ -324,7 +345,8 @@ class Assembler {
       const SlotId slot = assembly_.nodes[assembly_.direct_input->reorder].output;
       touch(slot, 0);
       touch(slot, end);
-      scratch = std::max(scratch, assembly_.direct_input->back->needs().scratch_bytes);
+      const auto& back = assembly_.direct_input->back;
+      if (back) scratch = std::max(scratch, back->needs().scratch_bytes);
     }
     lifetimes.push_back({scratch, 0, end});
     lifetimes.insert(lifetimes.end(), trailing.begin(), trailing.end());
@@ -343,7 +365,7 @@ class Assembler {
     std::vector<std::size_t> offset_of_root(slots, 0);
     for (std::size_t i = 0; i < roots.size(); ++i) offset_of_root[roots[i]] = plan.offsets[2 * nodes + 1 + i];
     for (SlotId slot = 0; slot < slots; ++slot) {
-      assembly_.slots[slot].offset = offset_of_root[shared_.root(slot)];
+      if (has_memory(slot)) assembly_.slots[slot].offset = offset_of_root[shared_.root(slot)];
     }
     assembly_.workspace_bytes = plan.bytes;
   }
@@ -358,6 +380,7 @@ class Assembler {
   std::vector<KernelRequest> requests_;
   std::vector<Value> values_;
   SharedMemory shared_;
+  std::vector<SlotId> without_memory_;  // these, and what would share it with them
   Assembly assembly_;
 };
 

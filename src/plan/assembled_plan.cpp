@@ -53,7 +53,8 @@ AssembledPlan::AssembledPlan(Device& device, std::shared_ptr<KernelFactory> fact
 AssembledPlan::~AssembledPlan() = default;
 
 void* AssembledPlan::address(SlotId slot) const {
-  return workspace_ + assembly_.slots[slot].offset;
+  const std::optional<std::size_t>& offset = assembly_.slots[slot].offset;
+  return offset ? workspace_ + *offset : nullptr;
 }
 
 Binding AssembledPlan::binding_of(const Node& node) const {
@@ -87,8 +88,8 @@ void AssembledPlan::bind(Buffer& workspace) {
   factory_->forget();
   for (Node& node : assembly_.nodes) node.kernel->bind(binding_of(node));
   seen_version_ = 0;  // what kernels derived may have to go elsewhere
-  loaded_directly_ = false;
-  if (!assembly_.direct_input) return;
+  loaded_directly_ = assembly_.direct_input && !assembly_.direct_input->back;
+  if (!assembly_.direct_input || loaded_directly_) return;
   Binding binding = binding_of(assembly_.nodes[assembly_.direct_input->reorder]);
   std::swap(binding.inputs.front(), binding.output);
   assembly_.direct_input->back->bind(binding);
@@ -105,6 +106,7 @@ Tensor AssembledPlan::port(Port which) const {
 
 // Who asks for the input may read it, or write it: the plain one counts from now on.
 void AssembledPlan::settle_input() const {
+  if (!assembly_.direct_input || !assembly_.direct_input->back) return;
   if (!std::exchange(loaded_directly_, false)) return;
   factory_->enter();
   factory_->run({}, {}, [this] { assembly_.direct_input->back->forward({}); });
@@ -123,11 +125,10 @@ void AssembledPlan::load(const PictureSource& source, std::span<const std::uint3
                     std::to_string(indices.size()),
                 Fault::failure);
   }
-  Tensor input = tensor_of(Port::input);
-  if (assembly_.direct_input) {
-    const SlotId slot = assembly_.nodes[assembly_.direct_input->reorder].output;
-    input = {assembly_.slots[slot].desc, address(slot)};
-  }
+  const SlotId slot = assembly_.direct_input ? assembly_.nodes[assembly_.direct_input->reorder].output
+                                             : assembly_.ports.at(Port::input);
+  const Tensor input{assembly_.slots[slot].desc, address(slot)};
+  require_bound();
   const std::optional<Tensor> targets = request_.loss ? std::optional(port(Port::targets)) : std::nullopt;
   observation_->time_load(*device_,
                           [&] { factory_->load(source, indices, input, targets ? &*targets : nullptr); });
@@ -252,7 +253,7 @@ void AssembledPlan::observe_forward(const StepContext& context) {
     if (is_passed_over(i)) continue;
     observation_->time(*device_, i, Observation::Direction::forward, [&] { node.kernel->forward(context); });
     if (Summary* output = observation_->output_of(i)) {
-      node.kernel->complete();
+      node.kernel->complete(address(node.output));
       summarise(node.output, true, *output);
     }
   }
@@ -283,13 +284,16 @@ std::optional<std::string> AssembledPlan::first_nonfinite_layer(const StepContex
   for (std::size_t i = 0; i < assembly_.nodes.size(); ++i) {
     const Node& node = assembly_.nodes[i];
     if (is_passed_over(i)) continue;
+    const TensorDesc& desc = assembly_.slots[node.output].desc;
+    Buffer lent;  // for what has no memory of its own
+    if (address(node.output) == nullptr) lent = device_->allocate(desc.bytes());
+    void* const output = lent.data() != nullptr ? lent.data() : address(node.output);
     factory_->run({}, context, [&] {
       node.kernel->forward(context);
-      node.kernel->complete();
+      node.kernel->complete(output);
     });
-    const TensorDesc& desc = assembly_.slots[node.output].desc;
     values.resize(static_cast<std::size_t>(desc.shape.elements()));
-    device_->download(values, address(node.output), desc.type);
+    device_->download(values, output, desc.type);
     if (!std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); })) {
       return node.name;
     }

@@ -15,10 +15,10 @@ namespace descent {
 // Index into Assembly::slots.
 using SlotId = std::size_t;
 
-// A tensor of the step: where it lies in the arena is decided once.
+// A tensor of the step: where it lies in the arena is decided once. None: nothing of it is ever there.
 struct Slot {
   TensorDesc desc;
-  std::size_t offset = 0;
+  std::optional<std::size_t> offset{};
 };
 
 // A kernel with the slots it works on.
@@ -36,8 +36,9 @@ struct Node {
 
 // Pictures written straight into the format in which the network's first reader wants them.
 struct DirectInput {
-  std::size_t reorder = 0;       // the node that is then passed over
-  std::unique_ptr<Kernel> back;  // from that node's output to the port
+  std::size_t reorder = 0;  // the node that is then passed over
+  std::unique_ptr<Kernel>
+      back;  // from that node's output to the port; null: there is none, and all is loaded so
 };
 
 struct Assembly {

@@ -51,6 +51,9 @@ struct KernelNeeds {
   bool forward_writes_gradient = false;  // of input 0: backward finds it done
   // Backward writes the gradient of input 0 where it has read input 0 for the last time: both may share memory.
   bool gradient_over_input = false;
+  // Input 0 is made in cache where it is read, and its gradient is used up there: where nobody watches them
+  // they get no memory, and their addresses are null.
+  bool input_stays_in_cache = false;
 };
 
 // Addresses, given once. A pointer is null where the request has no such thing.
@@ -81,7 +84,8 @@ class Kernel {
   virtual void refresh() {}  // the parameters have changed: derive again what was derived from them
   virtual void forward(const StepContext& context) = 0;
   virtual void backward(const StepContext& context) = 0;  // assigns every gradient it owes
-  virtual void complete() {}                              // writes an output that forward left to its reader
+  // Writes to `output`, of the output's format, what forward left to its reader; nothing otherwise.
+  virtual void complete(void* /*output*/) {}
 
   // Names, layouts and work for --explain; seconds are filled in by the plan.
   // An empty `operation` says that there is no work to report.

@@ -40,6 +40,35 @@ struct ReluRule {
   }
 };
 
+// The same where it has no limit and leaks: half of the arithmetic. (Only of what is not a number does it say
+// otherwise, and the gradient alone.)
+struct LeakyRule {
+  float leak, shift;
+
+  template <class T>
+  [[nodiscard, gnu::always_inline]] constexpr T value(T x) const {
+    return (x > 0.0F ? x : leak * x) + shift;
+  }
+  template <class T>
+  [[nodiscard, gnu::always_inline]] constexpr T gradient(T x, T dy) const {
+    return x > 0.0F ? dy : leak * dy;
+  }
+};
+
+// And where it has no limit and does not leak.
+struct PlainRule {
+  float shift;
+
+  template <class T>
+  [[nodiscard, gnu::always_inline]] constexpr T value(T x) const {
+    return (x < 0.0F ? T{} : x) + shift;
+  }
+  template <class T>
+  [[nodiscard, gnu::always_inline]] constexpr T gradient(T x, T dy) const {
+    return x > 0.0F ? dy : T{};
+  }
+};
+
 // In its place where there is none.
 struct NoActivation {
   template <class T>
@@ -51,5 +80,14 @@ struct NoActivation {
     return dy;
   }
 };
+
+// f(the rule of least arithmetic that does what `rule` does); null: NoActivation.
+template <class Function>
+[[gnu::always_inline]] constexpr decltype(auto) with_least_rule(const ReluRule* rule, Function&& f) {
+  if (rule == nullptr) return f(NoActivation{});
+  if (rule->most != std::numeric_limits<float>::infinity()) return f(*rule);
+  if (rule->leak == 0) return f(PlainRule{rule->shift});
+  return f(LeakyRule{rule->leak, rule->shift});
+}
 
 }  // namespace descent

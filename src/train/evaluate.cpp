@@ -14,6 +14,7 @@ PhaseMetrics evaluate(const Network& network, ParameterStore& store, const Pictu
   if (batch_size <= 0) throw Error("the batch size must be at least 1");
   PlanRequest request;
   request.loss = true;
+  request.loads_alone = true;
   request.precision = precision;
   Buffer workspace;  // outlives the plans
   const PhasePlans plans(network, store, pictures, batch_size, request);

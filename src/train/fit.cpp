@@ -36,6 +36,7 @@ PlanRequest request_for(Mode mode, DType precision) {
   PlanRequest request;
   request.mode = mode;
   request.loss = true;
+  request.loads_alone = mode == Mode::infer;  // a sheet of the pictures is made of what training reads
   request.precision = precision;
   return request;
 }

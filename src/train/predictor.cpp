@@ -28,8 +28,9 @@ struct Predictor::Parts {
         batch(batch_size),
         store(on, parameter_layout(description.network), false) {
     store.upload(model.parameters);
-    plan = on.prepare(description.network,
-                      PlanRequest{.mode = Mode::infer, .batch = batch, .precision = precision}, store);
+    plan =
+        on.prepare(description.network,
+                   {.mode = Mode::infer, .batch = batch, .loads_alone = true, .precision = precision}, store);
     workspace = on.allocate(plan->workspace_bytes());
     plan->bind(workspace);
     order.resize(static_cast<std::size_t>(batch));
