@@ -82,6 +82,7 @@ std::vector<OpCase> blocks() {
   first(Conv{.out = 16, .padding = {2, 1}}, {GeneralRelu{}}, 48);
   first(Conv{.out = 10, .kernel = {2, 4}, .padding = {0, 2}, .dilation = {2, 1}}, {seed_relu}, 80);
   first(Conv{.out = 8, .kernel = {1, 1}}, {GeneralRelu{.leak = 0.1, .maxv = 0.5}}, 32);
+  first(Conv{.out = 8, .padding = {1, 1}}, {GeneralRelu{.leak = 0.3}}, 16);
   return rows;
 }
 
@@ -196,9 +197,11 @@ BOOST_AUTO_TEST_CASE(the_number_of_threads_changes_no_bit) {
       for (const Layout layout : {n16chw, nchw}) {
         CpuDevice one(by_rule(1), {layout, false});  // the library's sums depend on its team
         CpuDevice three(by_rule(3), {layout, false});
-        CaseRun alone(one, row);
-        CaseRun shared(three, row);
-        BOOST_TEST((alone.step() == shared.step()));
+        for (const bool input_gradient : {true, false}) {
+          CaseRun alone(one, row, input_gradient);
+          CaseRun shared(three, row, input_gradient);
+          BOOST_TEST((alone.step() == shared.step()));
+        }
       }
     }
   }
@@ -261,6 +264,22 @@ BOOST_AUTO_TEST_CASE(watching_an_output_that_is_made_again_changes_no_bit) {
   CpuDevice device(by_rule(2), {n16chw, true});
   BOOST_TEST(
       (step_watching(device, made_again(), {2}, false) == step_watching(device, made_again(), {}, false)));
+}
+
+BOOST_AUTO_TEST_CASE(an_output_that_two_convolutions_read_is_written) {
+  NetworkBuilder builder({3, 9, 8});
+  builder.add(Conv{.out = 10, .padding = {1, 1}}, {0});
+  builder.add(BatchNorm{}, {1});
+  const ValueId active = builder.add(seed_relu, {2});
+  const ValueId one = builder.add(Conv{.out = 6, .bias = false}, {active});
+  const ValueId other = builder.add(Conv{.out = 6}, {active});
+  builder.add(Add{}, {one, other});
+  OpCase row;
+  row.name = "two readers of a first convolution";
+  row.network = builder.build();
+  row.batch = 48;
+  row.seed = 21;
+  check_everywhere(row);
 }
 
 BOOST_AUTO_TEST_CASE(what_is_not_a_number_is_found_in_an_output_that_has_no_memory) {

@@ -8,6 +8,7 @@
 #include "cpu/lanes_conv.h"
 #include "cpu/lanes_gram.h"
 #include "cpu/layouts.h"
+#include "descent/error.h"
 #include "network_builder.h"
 #include "op_cases.h"
 #include "reference/device.h"
@@ -16,6 +17,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
+#include <numeric>
 #include <set>
 #include <string>
 #include <string_view>
@@ -269,6 +271,57 @@ BOOST_AUTO_TEST_CASE(the_gradient_of_a_value_lies_where_the_value_lay_once_nobod
   // beside them would add 3 MiB, the first block's maps 6 each.
   constexpr std::size_t kept = 2 * 28 * 28 + 2 * (16 * 7 * 7 + 32 * 4 * 4 + 64 * 2 * 2) + 4 * 10;
   BOOST_TEST(plan->workspace_bytes() < (kept * 4 * 1024) + (std::size_t{2} << 20U));
+}
+
+// As it is trained: nobody wants the input's gradient.
+BOOST_AUTO_TEST_CASE(a_training_step_of_the_seed_network_agrees_with_the_reference) {
+  OpCase row;
+  row.name = "convnet";
+  row.network = load_network("convnet");
+  row.batch = 48;
+  row.loss = true;
+  row.seed = 11;
+  reference::ReferenceDevice reference;
+  CaseRun expected_run(reference, row, false);
+  CpuDevice device = lanes_device(2);
+  CaseRun run(device, row, false);
+  const double tolerated = tolerance(DType::f32).whole_network;
+  check_outcome(run.step(), expected_run.step(), run.store().layout(), tolerated, tolerated);
+}
+
+BOOST_AUTO_TEST_CASE(a_plan_that_only_loads_answers_alike_without_memory_for_the_plain_input) {
+  const Network network = load_network("convnet");
+  constexpr std::size_t batch = 32;
+  constexpr std::size_t per_picture = 28 * 28;
+  std::vector<std::uint8_t> pictures(batch * per_picture);
+  for (std::size_t i = 0; i < pictures.size(); ++i) pictures[i] = static_cast<std::uint8_t>(i * 37 % 251);
+  std::vector<std::uint32_t> indices(batch);
+  std::iota(indices.begin(), indices.end(), 0U);
+  CpuDevice device = lanes_device(2);
+  ParameterStore store(device, parameter_layout(network), false);
+  HostParameters parameters = store.download();
+  for (std::size_t i = 0; i < parameters.trained.size(); ++i) {
+    parameters.trained[i] = static_cast<float>(i % 11) / 7 - 0.6F;
+  }
+  std::fill(parameters.statistics.begin(), parameters.statistics.end(), 0.5F);
+  store.upload(parameters);
+  const auto plan = [&](bool loads_alone) {
+    return BoundPlan(device, network, {.mode = Mode::infer, .batch = batch, .loads_alone = loads_alone}, store);
+  };
+  const auto logits = [&](const BoundPlan& of) {
+    of->load({pictures, {}, network.input, &network.normalisation}, indices);
+    of->forward({});
+    std::vector<float> values(batch * 10);
+    of->read(Plan::Port::output, values);
+    BOOST_TEST(!of->first_nonfinite_layer({}).has_value());
+    return values;
+  };
+  const BoundPlan usual = plan(false);
+  const BoundPlan small = plan(true);
+  BOOST_TEST((logits(small) == logits(usual)));
+  BOOST_TEST(largest(logits(small)) > 0);
+  BOOST_TEST(small->workspace_bytes() + pictures.size() * sizeof(float) <= usual->workspace_bytes());
+  BOOST_CHECK_THROW(static_cast<void>(small->port(Plan::Port::input)), Error);
 }
 
 BOOST_AUTO_TEST_CASE(convolutions_without_groups_are_computed_in_this_layout) {

@@ -62,8 +62,8 @@ struct FitState {
   double batch_accuracy = 0;                       // its share of right answers
   PhaseMetrics running;                            // of the phase so far
   std::span<const std::uint32_t> batch_indices{};  // of the batch's pictures, in their set
-  Plan* plan = nullptr;                            // of the batch; its ports may be read
-  bool watched = false;                            // the plan summarises this step
+  Plan* plan = nullptr;  // of the batch; its ports may be read, but for the input while validating
+  bool watched = false;  // the plan summarises this step
 };
 
 enum class Scope : std::uint8_t { fit, epoch, batch };

@@ -136,7 +136,8 @@ class FoldedLanes final : public FoldedKernel {
     const std::int64_t at = first * conv_.y_picture();
     float* const y = output() + at;
     conv_.run(x, conv_.x_picture(), static_cast<const float*>(packed_.data()),
-              static_cast<const float*>(shifts_.data()), y, conv_.y_picture(), blocks, run_.adds ? nullptr : activation());
+              static_cast<const float*>(shifts_.data()), y, conv_.y_picture(), blocks,
+              run_.adds ? nullptr : activation());
     if (run_.adds) finish(y, residual() + at, activation(), blocks * conv_.y_picture());
   }
 

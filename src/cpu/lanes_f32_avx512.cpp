@@ -19,6 +19,15 @@ namespace descent {
 
 namespace {
 
+template <std::size_t outputs, std::size_t pixels, class Rule>
+[[gnu::always_inline]] inline void activate(Vector (&sums)[outputs][pixels], const Rule& rule) {
+#pragma GCC unroll 8
+  for (auto& of_output : sums) {
+#pragma GCC unroll 3
+    for (Vector& sum : of_output) sum = rule.value(sum);
+  }
+}
+
 struct Gather {
   static constexpr int most = LanesElement<float>::pixels;
 
@@ -52,13 +61,7 @@ struct Gather {
     }
     if (block.activation != nullptr) {
       with_least_rule(
-          block.activation, [&](const auto& rule) __attribute__((always_inline)) {
-#pragma GCC unroll 8
-            for (int o = 0; o < outputs; ++o) {
-#pragma GCC unroll 3
-              for (int p = 0; p < pixels; ++p) sums[o][p] = rule.value(sums[o][p]);
-            }
-          });
+          block.activation, [&](const auto& rule) __attribute__((always_inline)) { activate(sums, rule); });
     }
 #pragma GCC unroll 8
     for (int o = 0; o < outputs; ++o) {

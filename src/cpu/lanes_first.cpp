@@ -6,13 +6,15 @@
 // reader makes g, block by block, and Σ g·x is taken; from that Σ g·y = w·Σ g·x, hence the gain, slope and
 // shift of the normalisation's own gradient (plan/norm_rule.h), gain·g + slope·(y − centre) + shift; and hence
 //   dw = gain·Σ g·x + slope·(Σ y·x − centre·Σx) + shift·Σx, where Σ y·x = (Σx·xᵀ)·w.
-// Sums over a block are taken in f32, or double for those of x alone, and added up in double.
+// Sums over a block are taken in f32, or double for those of x alone, and added up in double. A unit of the
+// usual kind, which stands in its place where a layer within it is watched, rounds otherwise.
 //
 // Bound: arithmetic; three times the convolution's and the products of LanesGram, where a unit of the usual
 // kind does two and moves 32 bytes an output at least: forward written and read, backward read twice, its
 // gradient written and read, and twice what is read before it is written.
 #include "cpu/lanes_first.h"
 
+#include "cpu/caches.h"
 #include "cpu/channel_norm.h"
 #include "cpu/lanes_conv.h"
 #include "cpu/lanes_gram.h"
@@ -25,7 +27,7 @@
 #include "plan/units.h"
 
 #include <algorithm>
-#include <limits>
+#include <cmath>
 #include <optional>
 #include <utility>
 
@@ -124,7 +126,7 @@ class MadeAgainKernel final : public LoopKernel, public LanesNormWriter<float> {
     }
   }
 
-  [[nodiscard]] LanesWork work_of_reader() const { return {flops_, 2 * flops_}; }
+  [[nodiscard]] LanesWork work_of_reader() const { return {flops_, 2 * flops_, forward_report_.bytes}; }
 
  private:
   void report_work(const KernelRequest& request) {
@@ -257,7 +259,8 @@ class MadeAgainKernel final : public LoopKernel, public LanesNormWriter<float> {
 class FirstKernel final : public Kernel, public LanesNormWriter<float> {
  public:
   FirstKernel(const KernelRequest& request, const CpuContext& context, std::unique_ptr<Kernel> unit)
-      : again_(std::make_unique<MadeAgainKernel>(request, context)),
+      : request_(request),
+        context_(context),
         kernel_(std::move(unit)),
         writer_(dynamic_cast<LanesNormWriter<float>*>(kernel_.get())) {}
 
@@ -272,10 +275,10 @@ class FirstKernel final : public Kernel, public LanesNormWriter<float> {
 
   bool hand_over() override { return writer_->hand_over(); }
   std::optional<LanesWork> make_again() override {
-    if (!again_) return std::nullopt;
-    const LanesWork work = again_->work_of_reader();
-    writer_ = again_.get();
-    kernel_ = std::move(again_);
+    auto again = std::make_unique<MadeAgainKernel>(request_, context_);
+    const LanesWork work = again->work_of_reader();
+    writer_ = again.get();
+    kernel_ = std::move(again);
     return work;
   }
   void make_output(std::int64_t first, std::int64_t blocks, float* to, std::int64_t picture) const override {
@@ -287,26 +290,35 @@ class FirstKernel final : public Kernel, public LanesNormWriter<float> {
   }
 
  private:
-  std::unique_ptr<MadeAgainKernel> again_;  // null: it is the kernel
+  KernelRequest request_;  // what it refers to lives until the last kernel is prepared, and the reader's is one
+  CpuContext context_;
   std::unique_ptr<Kernel> kernel_;
   LanesNormWriter<float>* writer_;
 };
 
 }  // namespace
 
-// Three colours and 3×3 taps pay: that many multiplications take less time than memory for 32 bytes. Of an
-// activation the sign of its input must be seen in its output.
+// Three colours and 3×3 taps pay: for each output, that many multiplications take less time than memory for 32
+// bytes, if there are outputs enough to share the products of LanesGram, which goes over a block again and
+// again. What the reader makes, and its gradient, must stay in the second cache. Of an activation the sign of
+// its input must be seen in its output.
 bool can_be_made_again(const KernelRequest& request) {
   constexpr std::int64_t most_pairs = 32;
+  constexpr std::int64_t pairs_an_output = 4;
+  constexpr double largest_shift = 16;
   if (request.plan.mode != Mode::train || request.input_gradients.front() ||
       request.output.type != DType::f32 || !operation_in<BatchNorm>(request.unit)) {
     return false;
   }
   const LanesProblem problem = problem_of(request);
-  const std::int64_t elements = problem.in_channels * problem.rows.input * problem.columns.input * lanes;
+  const std::int64_t pairs = problem.in_channels * problem.taps();
+  const std::int64_t of_input = problem.in_channels * problem.rows.input * problem.columns.input;
+  const std::int64_t of_output = problem.out_channels * problem.rows.output * problem.columns.output;
+  const std::int64_t bytes = (of_input + 2 * of_output) * lanes * static_cast<std::int64_t>(sizeof(float));
+  if (pairs > std::min(most_pairs, pairs_an_output * problem.out_channels)) return false;
+  if (bytes > second_cache_bytes()) return false;
   const auto relu = operation_in<GeneralRelu>(request.unit);
-  return problem.in_channels * problem.taps() <= most_pairs &&
-         elements < std::numeric_limits<std::int32_t>::max() && (!relu || (relu->leak >= 0 && !relu->maxv));
+  return !relu || (relu->leak >= 0 && !relu->maxv && std::abs(relu->sub) <= largest_shift);
 }
 
 std::unique_ptr<Kernel> make_lanes_first(const KernelRequest& request, const CpuContext& context,

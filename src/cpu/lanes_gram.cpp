@@ -99,6 +99,7 @@ LanesGram::LanesGram(const LanesProblem& problem) : taps_(problem.in_channels * 
     const std::int64_t pixel = (channel * problem.rows.input + y) * problem.columns.input + x;
     return static_cast<std::int32_t>(pixel * lanes);
   };
+  places_.reserve(static_cast<std::size_t>(problem.rows.output * problem.columns.output * readers_));
   for (std::int64_t row = 0; row < problem.rows.output; ++row) {
     for (std::int64_t column = 0; column < problem.columns.output; ++column) {
       for (std::int64_t channel = 0; channel < problem.in_channels; ++channel) {

@@ -13,10 +13,11 @@
 
 namespace descent {
 
-// Arithmetic that a reader does for a writer.
+// What a reader does for a writer whose output it makes again.
 struct LanesWork {
   double forward_flops = 0;
   double backward_flops = 0;
+  double bytes = 0;  // read each time in place of the output
 };
 
 template <class Element>

@@ -7,7 +7,8 @@
 // output is made for a few blocks of pictures at a time in memory that never leaves the cache, and both of the
 // convolution's gradients are taken from there (lanes_neighbours.h).
 //
-// All sums are taken in the same parts and orders as by kernels of one layer: the bits are the same.
+// All sums are taken in the same parts and orders as by kernels of one layer: the bits are the same, but for a
+// network's first unit where its reader makes its output again (lanes_first.h).
 //
 // Bound: arithmetic in the convolution; around it, between neighbours, 4 bytes an output and input are moved
 // forward and 8 backward, where kernels of one layer move 24 and 40 an output. Measured with two threads of a
@@ -51,6 +52,7 @@ class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>
         slice_(problem_.rows.output * problem_.columns.output * Kind::pictures),
         sums_(problem_.blocks, problem_.out_channels),
         threads_(std::max(context.threads, 1)),
+        working_(std::min(threads_, problem_.blocks)),
         context_(context) {
     if (const auto relu = operation_in<GeneralRelu>(request.unit)) rule_.emplace(*relu);
     needs_.output = Kind::format;
@@ -111,7 +113,9 @@ class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>
     if (const std::optional<LanesWork> more = before_->make_again()) {
       needs_.input_stays_in_cache = true;
       forward_report_.flops += more->forward_flops;
+      forward_report_.bytes += more->bytes - input_bytes_;
       backward_report_.flops += more->backward_flops;
+      backward_report_.bytes += more->bytes - 2 * input_bytes_;
     }
     source_bytes_ =
         pictures_bytes(source_picture(), std::max(forward_.together(), weight_gradient_->stretch()));
@@ -168,18 +172,18 @@ class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>
     const auto outputs = static_cast<double>(request.output.shape.elements());
     const std::int64_t products = problem_.in_channels * problem_.taps();  // of an output
     const double flops = 2.0 * static_cast<double>(products) * outputs;
-    const auto input_bytes = static_cast<double>(request.inputs.front().bytes());
+    input_bytes_ = static_cast<double>(request.inputs.front().bytes());
     output_bytes_ = static_cast<double>(request.output.bytes());
     const std::string after = fmt::format("{}{}", norm_ ? ", norm" : "", rule_ ? ", activation" : "");
     // The sums read what is in cache.
     const double alone = has_inner() ? 2 : 1;  // moves of the output without a normalisation
     forward_report_ = report(request, "forward" + after, Kind::format.layout, flops,
-                             input_bytes + (norm_ ? 3 : alone) * output_bytes_);
+                             input_bytes_ + (norm_ ? 3 : alone) * output_bytes_);
     if (!weight_gradient_) return;
     const double gradients = input_gradient_ ? 2 : 1;
     backward_report_ = report(
         request, (input_gradient_ ? "backward weights, data" : "backward weights") + after, Kind::format.layout,
-        gradients * flops, gradients * input_bytes + (norm_ ? 4 : alone) * output_bytes_);
+        gradients * flops, gradients * input_bytes_ + (norm_ ? 4 : alone) * output_bytes_);
   }
 
   void write_output(Element* to) const {
@@ -191,8 +195,10 @@ class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>
 
   // Blocks [first, first + blocks) and, while they are in cache, what is to be known of them.
   void convolve(std::int64_t first, std::int64_t blocks, std::int64_t thread) const {
-    Pictures x{input<Element>() + first * forward_.x_picture(), forward_.x_picture()};
-    if (before_ != nullptr) {
+    Pictures x;
+    if (before_ == nullptr) {
+      x = input_at(first);
+    } else {
       const LanesPlaces<Element> made = of_thread(source_at_, thread);
       before_->make_output(first, blocks, made.first, made.step);
       x = {made.first, made.step};
@@ -270,9 +276,11 @@ class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>
     weight_gradient_->for_stretches(part, [&, this](std::int64_t first, std::int64_t blocks) {
       const Pictures dy = gradient_of(first, blocks, thread);
       const LanesPlaces<Element> dx = input_gradient_at(first, thread);
-      Pictures x{input<Element>() + first * forward_.x_picture(), forward_.x_picture()};
+      Pictures x;
       LanesPlaces<Element> made;
-      if (before_ != nullptr) {
+      if (before_ == nullptr) {
+        x = input_at(first);
+      } else {
         // The gradient takes the place of what is not needed to sum up what comes of it.
         made = needs_.input_stays_in_cache ? of_thread(source_at_, thread) : dx;
         before_->make_output(first, blocks, made.first, made.step);
@@ -295,6 +303,9 @@ class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>
   // A thread's memory for blocks of its input, or for their gradient.
   [[nodiscard]] LanesPlaces<Element> of_thread(std::size_t offset, std::int64_t thread) const {
     return {scratch<Element>(offset + static_cast<std::size_t>(thread) * source_bytes_), source_picture()};
+  }
+  [[nodiscard]] Pictures input_at(std::int64_t first) const {
+    return {input<Element>() + first * forward_.x_picture(), forward_.x_picture()};
   }
   [[nodiscard]] Pictures gradient_at(std::int64_t first) const {
     return {output_gradient<Element>() + first * forward_.y_picture(), forward_.y_picture()};
@@ -324,7 +335,7 @@ class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>
     return static_cast<std::size_t>(picture * blocks) * sizeof(Element);
   }
   [[nodiscard]] std::size_t threads_bytes(std::size_t of_one) const {
-    return static_cast<std::size_t>(threads_) * of_one;
+    return static_cast<std::size_t>(working_) * of_one;
   }
 
   Conv conv_;
@@ -339,11 +350,12 @@ class LanesUnitKernel final : public LoopKernel, public LanesNormWriter<Element>
   std::int64_t slice_;  // elements of one channel of a vector of pictures
   BlockSums sums_;
   std::int64_t threads_;
+  std::int64_t working_;  // of them: each has a block at least
   CpuContext context_;
   // Between neighbours.
   LanesNormWriter<Element>* before_ = nullptr;  // left its output to this kernel
   bool handed_over_ = false;                    // the reader makes this kernel's output
-  double output_bytes_ = 0;
+  double input_bytes_ = 0, output_bytes_ = 0;
   Space scratch_;
   std::size_t gradient_bytes_ = 0, source_bytes_ = 0;  // a thread's
   std::size_t inner_at_ = 0, moments_at_ = 0, by_at_ = 0, sums_at_ = 0;

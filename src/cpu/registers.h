@@ -19,13 +19,11 @@ template <>
 struct Others<Vector> {
   using Bits = std::uint32_t __attribute__((vector_size(64)));
   using Doubles = double __attribute__((vector_size(64)));
-  using Narrow = Half;  // as many numbers of f32
 };
 template <>
 struct Others<Half> {
   using Bits = std::uint32_t __attribute__((vector_size(32)));
   using Doubles = double __attribute__((vector_size(32)));
-  using Narrow = Quarter;
 };
 
 template <class Register>

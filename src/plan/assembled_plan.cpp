@@ -125,10 +125,10 @@ void AssembledPlan::load(const PictureSource& source, std::span<const std::uint3
                     std::to_string(indices.size()),
                 Fault::failure);
   }
+  require_bound();
   const SlotId slot = assembly_.direct_input ? assembly_.nodes[assembly_.direct_input->reorder].output
                                              : assembly_.ports.at(Port::input);
   const Tensor input{assembly_.slots[slot].desc, address(slot)};
-  require_bound();
   const std::optional<Tensor> targets = request_.loss ? std::optional(port(Port::targets)) : std::nullopt;
   observation_->time_load(*device_,
                           [&] { factory_->load(source, indices, input, targets ? &*targets : nullptr); });

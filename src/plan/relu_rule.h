@@ -40,8 +40,8 @@ struct ReluRule {
   }
 };
 
-// The same where it has no limit and leaks: half of the arithmetic. (Only of what is not a number does it say
-// otherwise, and the gradient alone.)
+// The same where it has no limit and leaks: half of the arithmetic. (The gradients of this and the next differ
+// from the rule above where an input or a gradient is not a finite number.)
 struct LeakyRule {
   float leak, shift;
 
