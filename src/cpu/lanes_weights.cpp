@@ -2,8 +2,8 @@
 // Idea: for one tap the outputs that it reached are a rectangle, without edges. A block of output × input
 // channels stays in registers over such rectangles of a stretch of pictures, then its width are summed and
 // added to the partial gradient: so the sum over width, like the block's way in and out of registers, is paid
-// once in some hundred multiply-adds also on maps of 2×2. The dy of a block fits the first cache; all x and dy
-// of the stretch, which each block reads again, most of the second.
+// once in some hundred multiply-adds also on maps of 2×2. On small maps the dy of a block fits the first
+// cache; all x and dy of the stretch, which each block reads again, most of the second.
 // Bound: arithmetic, that of the innermost loops (lanes_f32_*.cpp, lanes_bf16_dot.cpp).
 #include "cpu/caches.h"
 #include "cpu/lanes_conv.h"
@@ -25,6 +25,8 @@ constexpr std::uint64_t parts_of_many = 8;
 constexpr std::int64_t many_weights = std::int64_t{16} * 1024;
 constexpr std::int64_t long_stretch = 8;      // blocks that pay for what a box of sums costs to begin and end
 constexpr std::int64_t pixels_in_cache = 56;  // of 8 output channels: 28 KiB
+// Of a strip, 100 KiB: read from the second cache, that costs less than boxes that begin and end more often.
+constexpr std::int64_t pixels_of_strip = 200;
 
 // Blocks of pictures that are summed up together; of more than a few, whole sets of those that the input's
 // gradient computes together.
@@ -84,7 +86,7 @@ LanesWeightGradient<Element>::LanesWeightGradient(const LanesProblem& problem, b
       parts_(parts_of(problem, stretch_)) {
   // Strips of output rows of much the same height.
   const std::int64_t rows = problem.rows.output;
-  const std::int64_t most_rows = std::max<std::int64_t>(pixels_in_cache / problem.columns.output, 1);
+  const std::int64_t most_rows = std::max<std::int64_t>(pixels_of_strip / problem.columns.output, 1);
   const std::int64_t strips = (rows - 1) / most_rows + 1;
   for (std::int64_t strip = 0; strip < strips; ++strip) {
     strips_.push_back(reaches(rows * strip / strips, rows * (strip + 1) / strips));
