@@ -1,5 +1,6 @@
 // IDX: 00 00, element type, number of dimensions, each dimension as a big-endian 32-bit number, the data.
 #include "base/files.h"
+#include "base/pages.h"
 #include "data/gzip.h"
 #include "descent/data.h"
 #include "descent/error.h"
@@ -117,6 +118,7 @@ IdxContent read_idx(const fs::path& file, std::size_t rank) {
   }
   const std::uint64_t size = checked_size(content.dimensions, reader.most_left(), name);
   const std::size_t header = word.size() * (rank + 1);
+  reserve_in_large_pages(content.data, header + size);
   content.data.resize(header + size);
   if (reader.read_whole(content.data)) {
     content.data.erase(content.data.begin(), content.data.begin() + static_cast<std::ptrdiff_t>(header));

@@ -1,5 +1,6 @@
 #include "data/make_inputs.h"
 
+#include "base/pages.h"
 #include "descent/error.h"
 
 #include <fmt/format.h>
@@ -26,7 +27,9 @@ std::vector<std::uint8_t> make_inputs(std::size_t count, const Shape& input,
     throw Error(fmt::format("'{}' would take {} × {} bytes of memory; this machine has {} to give", source,
                             count, to_string(input), most_bytes));
   }
-  std::vector<std::uint8_t> inputs(count * each);
+  std::vector<std::uint8_t> inputs;
+  reserve_in_large_pages(inputs, count * each);
+  inputs.resize(count * each);
   std::exception_ptr failure;
   std::size_t failed = count;
   const auto last = static_cast<std::int64_t>(count);
