@@ -3,31 +3,33 @@
 
 #include "plan/norm_rule.h"
 
-#include <cstddef>
 #include <cstdint>
 #include <vector>
 
 namespace descent {
 
-// A unit's tensors of its normalisation, by channel.
+// A unit's tensors of its normalisation, by channel; from the lists of a Binding, where scale and shift stand
+// behind the convolution's weights and bias.
 struct NormTensors {
-  const float* scale = nullptr;
-  const float* shift = nullptr;
-  float* scale_gradient = nullptr;
-  float* shift_gradient = nullptr;
-  float* running_mean = nullptr;
-  float* running_variance = nullptr;
+  const float* scale;
+  const float* shift;
+  float* running_mean;
+  float* running_variance;
 
-  // From a binding's lists, where scale and shift stand behind the convolution's weights and bias.
-  static NormTensors of(const std::vector<void*>& parameters, const std::vector<void*>& gradients,
-                        const std::vector<void*>& statistics, bool bias) {
-    const std::size_t first = bias ? 2 : 1;
-    const auto at = [](const std::vector<void*>& list, std::size_t i) {
-      return i < list.size() ? static_cast<float*>(list[i]) : nullptr;
-    };
-    return {at(parameters, first),    at(parameters, first + 1), at(gradients, first),
-            at(gradients, first + 1), at(statistics, 0),         at(statistics, 1)};
-  }
+  NormTensors(const std::vector<void*>& parameters, const std::vector<void*>& statistics, bool bias)
+      : scale(static_cast<float*>(parameters[bias ? 2 : 1])),
+        shift(static_cast<float*>(parameters[bias ? 3 : 2])),
+        running_mean(static_cast<float*>(statistics[0])),
+        running_variance(static_cast<float*>(statistics[1])) {}
+};
+
+struct NormGradients {
+  float* scale;
+  float* shift;
+
+  NormGradients(const std::vector<void*>& gradients, bool bias)
+      : scale(static_cast<float*>(gradients[bias ? 2 : 1])),
+        shift(static_cast<float*>(gradients[bias ? 3 : 2])) {}
 };
 
 // Moments, and how to normalise, from the sums over `count` values a channel; moves the running statistics.
@@ -41,11 +43,12 @@ inline void find_statistics(const BatchNorm& op, const ChannelSums* sums, std::i
 
 // Gradients of scale and shift, and how to go back, from the gradient's sums.
 inline void find_gradients(const ChannelSums* sums, std::int64_t channels, double count,
-                           const ChannelMoments* moments, const NormTensors& tensors, ChannelBackward* back) {
+                           const ChannelMoments* moments, const NormTensors& tensors,
+                           const NormGradients& gradients, ChannelBackward* back) {
   for (std::int64_t c = 0; c < channels; ++c) {
     const AffineGradient gradient = affine_gradient(moments[c], sums[c]);
-    tensors.scale_gradient[c] = static_cast<float>(gradient.scale);
-    tensors.shift_gradient[c] = static_cast<float>(gradient.shift);
+    gradients.scale[c] = static_cast<float>(gradient.scale);
+    gradients.shift[c] = static_cast<float>(gradient.shift);
     back[c] = channel_backward(moments[c], gradient, tensors.scale[c], count);
   }
 }

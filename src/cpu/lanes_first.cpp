@@ -1,11 +1,17 @@
 // A first convolution, with batch normalisation and perhaps an activation, that keeps nothing of its output's
-// size. Idea: it has few weights and no gradient of its input to give, so all else can be had from sums.
+// size.
+//
+// Idea: it has few weights and no gradient of its input to give, so all else can be had from sums.
+//
 // Forward, with x the pixels that the taps read and w a channel's weights: Σy = w·Σx and Σy² = wᵀ·(Σx·xᵀ)·w
 // (LanesGram), from which follow mean and variance. The reader convolves with weights that hold the
-// normalisation, block by block, where it reads. Backward, with g the gradient of the normalised output, the
-// reader makes g, block by block, and Σ g·x is taken; from that Σ g·y = w·Σ g·x, hence the gain, slope and
-// shift of the normalisation's own gradient (plan/norm_rule.h), gain·g + slope·(y − centre) + shift; and hence
+// normalisation, block by block, where it reads.
+//
+// Backward, with g the gradient of the normalised output, the reader makes g, block by block, and Σ g·x is
+// taken. From that follow Σ g·y = w·Σ g·x, hence the normalisation's own gradient, gain·g + slope·(y − centre)
+// + shift (plan/norm_rule.h), and hence
 //   dw = gain·Σ g·x + slope·(Σ y·x − centre·Σx) + shift·Σx, where Σ y·x = (Σx·xᵀ)·w.
+//
 // Sums over a block are taken in f32, or double for those of x alone, and added up in double. A unit of the
 // usual kind, which stands in its place where a layer within it is watched, rounds otherwise.
 //
@@ -90,7 +96,7 @@ class MadeAgainKernel final : public LoopKernel, public LanesNormWriter<float> {
     auto* const sums = saved<ChannelSums>(sums_at_);
     for (std::int64_t o = 0; o < problem_.out_channels; ++o) sums[o] = gradient_sums(o);
     find_gradients(sums, problem_.out_channels, count(), saved<ChannelMoments>(moments_at_), tensors(),
-                   saved<ChannelBackward>(back_at_));
+                   {bound_.parameter_gradients, conv_.bias}, saved<ChannelBackward>(back_at_));
     parallel_for(context_.threads, problem_.out_channels, 8, [this](std::int64_t begin, std::int64_t end) {
       for (std::int64_t o = begin; o < end; ++o) weight_gradients(o);
     });
@@ -132,7 +138,7 @@ class MadeAgainKernel final : public LoopKernel, public LanesNormWriter<float> {
   void report_work(const KernelRequest& request) {
     const auto pixels = static_cast<double>(problem_.blocks * slice_);
     flops_ = 2 * static_cast<double>(problem_.weights()) * pixels;
-    const auto products = static_cast<double>((pairs_ + 1) * (pairs_ + 2) / 2);
+    const auto products = static_cast<double>((pairs_ + 1) * (pairs_ + 2)) / 2;
     const std::string after = rule_ ? ", norm, activation" : ", norm";
     forward_report_ = report(request, "forward" + after, needs_.output.layout, 2 * products * pixels,
                              static_cast<double>(request.inputs.front().bytes()));
@@ -168,8 +174,8 @@ class MadeAgainKernel final : public LoopKernel, public LanesNormWriter<float> {
 
   // Weights and shifts that convolve and normalise at once.
   void fold() {
-    float* const weights = saved<float>(folded_weights_at_);
-    float* const shifts = saved<float>(shifts_at_);
+    auto* const weights = saved<float>(folded_weights_at_);
+    auto* const shifts = saved<float>(shifts_at_);
     for (std::int64_t o = 0; o < problem_.out_channels; ++o) {
       const ChannelForward& by = saved<ChannelForward>(by_at_)[o];
       const auto slope = static_cast<double>(by.slope);
@@ -233,9 +239,7 @@ class MadeAgainKernel final : public LoopKernel, public LanesNormWriter<float> {
   [[nodiscard]] double bias_of(std::int64_t channel) const {
     return conv_.bias ? static_cast<double>(tensor(bound_.parameters, 1)[channel]) : 0.0;
   }
-  [[nodiscard]] NormTensors tensors() const {
-    return NormTensors::of(bound_.parameters, bound_.parameter_gradients, bound_.statistics, conv_.bias);
-  }
+  [[nodiscard]] NormTensors tensors() const { return {bound_.parameters, bound_.statistics, conv_.bias}; }
   [[nodiscard]] double count() const { return static_cast<double>(problem_.blocks * slice_); }  // a channel
   [[nodiscard]] const ReluRule* rule() const { return rule_ ? &*rule_ : nullptr; }
 

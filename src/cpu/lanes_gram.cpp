@@ -1,6 +1,10 @@
 // Idea: a square of readers, or half of one on the diagonal, stays in registers over all pixels. Products of
 // two f32 are exact in double, and so, nearly, are their sums: a small variance is not lost beside a large
-// mean. Bound: arithmetic; for 9 taps 55 products a pixel and picture, in double, and 20 conversions.
+// mean.
+//
+// Bound: arithmetic; for 9 taps 55 products a pixel and picture, in double, and 20 conversions. Measured with
+// two threads of a Zen 4, convnet's 1024 pictures: 0.22 to 0.25 ms; products alone take 0.19, one register a
+// cycle.
 #include "cpu/lanes_gram.h"
 
 #include "cpu/registers.h"

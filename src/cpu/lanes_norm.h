@@ -36,8 +36,8 @@ template <class Element>
 void lanes_activation_gradient(const Element* x, const Element* dy, Element* dx, std::int64_t count,
                                const ReluRule& rule);
 
-// The same from the activation's output. It must have neither a limit nor a negative leak; inputs that its shift
-// swallows count as 0.
+// The same from the activation's output. It must have neither a limit nor a negative leak; inputs that its
+// shift swallows count as 0.
 void lanes_gradient_by_output(const float* y, const float* dy, float* dx, std::int64_t count,
                               const ReluRule& rule);
 
