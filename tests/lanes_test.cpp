@@ -292,7 +292,7 @@ BOOST_AUTO_TEST_CASE(a_training_step_of_the_seed_network_agrees_with_the_referen
 BOOST_AUTO_TEST_CASE(a_plan_that_only_loads_answers_alike_without_memory_for_the_plain_input) {
   const Network network = load_network("convnet");
   constexpr std::size_t batch = 32;
-  constexpr std::size_t per_picture = 28 * 28;
+  constexpr std::size_t per_picture = std::size_t{28} * 28;
   std::vector<std::uint8_t> pictures(batch * per_picture);
   for (std::size_t i = 0; i < pictures.size(); ++i) pictures[i] = static_cast<std::uint8_t>(i * 37 % 251);
   std::vector<std::uint32_t> indices(batch);
