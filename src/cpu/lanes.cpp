@@ -43,7 +43,7 @@ std::vector<AxisRun> forward_runs(const Axis& axis, std::int64_t longest) {
   for (std::int64_t out = 0; out < axis.output; ++out) {
     Position position{out, {}};
     for (std::int64_t k = 0; k < axis.kernel; ++k) {
-      const std::int64_t in = out * axis.stride - axis.padding + k * axis.dilation;
+      const std::int64_t in = axis.source(out, k);
       if (in >= 0 && in < axis.input) position.taps.push_back({k, in});
     }
     positions.push_back(std::move(position));

@@ -42,6 +42,11 @@ struct Axis {
   std::int64_t stride = 1;
   std::int64_t padding = 0;
   std::int64_t dilation = 1;
+
+  // Where a tap of an output reads; outside of the input it is padding.
+  [[nodiscard]] constexpr std::int64_t source(std::int64_t of_output, std::int64_t tap) const {
+    return of_output * stride - padding + tap * dilation;
+  }
 };
 
 // All outputs of a convolution, taps in the padding left out; runs of at most `longest`.

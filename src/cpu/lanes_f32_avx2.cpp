@@ -20,15 +20,6 @@ namespace {
 constexpr std::int64_t half_lanes = lanes / 2;
 constexpr int most_together = 4;  // outputs whose sums stay in registers
 
-template <std::size_t outputs, std::size_t columns, class Rule>
-[[gnu::always_inline]] inline void activate(Half (&sums)[outputs][columns], const Rule& rule) {
-#pragma GCC unroll 4
-  for (auto& of_output : sums) {
-#pragma GCC unroll 3
-    for (Half& sum : of_output) sum = rule.value(sum);
-  }
-}
-
 // Outputs [first, first + few) of a block, `halves` of the pictures' two from `half` on.
 template <int outputs, int few, int pixels, int halves>
 [[gnu::always_inline]] inline void gather_part(const LanesBlock<float>& block, int first, std::int64_t half) {
@@ -73,10 +64,7 @@ template <int outputs, int few, int pixels, int halves>
     x += block.x_channel;
     weights += block.kernel_taps * outputs;
   }
-  if (block.activation != nullptr) {
-    with_least_rule(
-        block.activation, [&](const auto& rule) __attribute__((always_inline)) { activate(sums, rule); });
-  }
+  if (block.activation != nullptr) activate(sums, *block.activation);
 #pragma GCC unroll 4
   for (int o = 0; o < few; ++o) {
 #pragma GCC unroll 3

@@ -19,15 +19,6 @@ namespace descent {
 
 namespace {
 
-template <std::size_t outputs, std::size_t pixels, class Rule>
-[[gnu::always_inline]] inline void activate(Vector (&sums)[outputs][pixels], const Rule& rule) {
-#pragma GCC unroll 8
-  for (auto& of_output : sums) {
-#pragma GCC unroll 3
-    for (Vector& sum : of_output) sum = rule.value(sum);
-  }
-}
-
 struct Gather {
   static constexpr int most = LanesElement<float>::pixels;
 
@@ -59,10 +50,7 @@ struct Gather {
       x += block.x_channel;
       weights += block.kernel_taps * outputs;
     }
-    if (block.activation != nullptr) {
-      with_least_rule(
-          block.activation, [&](const auto& rule) __attribute__((always_inline)) { activate(sums, rule); });
-    }
+    if (block.activation != nullptr) activate(sums, *block.activation);
 #pragma GCC unroll 8
     for (int o = 0; o < outputs; ++o) {
 #pragma GCC unroll 3

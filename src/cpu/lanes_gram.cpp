@@ -94,11 +94,8 @@ LanesGram::LanesGram(const LanesProblem& problem) : taps_(problem.in_channels * 
   const std::int64_t side = with_registers([]<class Register>(Register) { return square<Register>; });
   readers_ = (taps_ + 1 + side - 1) / side * side;
   const auto place = [&](std::int64_t row, std::int64_t column, std::int64_t channel, std::int64_t tap) {
-    const auto along = [&](const Axis& axis, std::int64_t output, std::int64_t k) {
-      return output * axis.stride - axis.padding + k * axis.dilation;
-    };
-    const std::int64_t y = along(problem.rows, row, tap / problem.columns.kernel);
-    const std::int64_t x = along(problem.columns, column, tap % problem.columns.kernel);
+    const std::int64_t y = problem.rows.source(row, tap / problem.columns.kernel);
+    const std::int64_t x = problem.columns.source(column, tap % problem.columns.kernel);
     if (y < 0 || y >= problem.rows.input || x < 0 || x >= problem.columns.input) return reads_zeros;
     const std::int64_t pixel = (channel * problem.rows.input + y) * problem.columns.input + x;
     return static_cast<std::int32_t>(pixel * lanes);

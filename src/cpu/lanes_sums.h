@@ -29,6 +29,19 @@ template <class Loop, class Work>
   run_block<Loop, 1>(work, few);
 }
 
+// A block of sums in registers, each through the activation.
+template <class Register, std::size_t outputs, std::size_t pixels>
+[[gnu::always_inline]] inline void activate(Register (&sums)[outputs][pixels], const ReluRule& activation) {
+  const auto apply = [&](const auto& rule) __attribute__((always_inline)) {
+#pragma GCC unroll 8
+    for (auto& of_output : sums) {
+#pragma GCC unroll 3
+      for (Register& sum : of_output) sum = rule.value(sum);
+    }
+  };
+  with_least_rule(&activation, apply);
+}
+
 [[nodiscard, gnu::always_inline]] inline float sum_lanes(const Half& eight) {
   const Quarter four =
       __builtin_shufflevector(eight, eight, 0, 1, 2, 3) + __builtin_shufflevector(eight, eight, 4, 5, 6, 7);

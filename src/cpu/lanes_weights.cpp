@@ -105,10 +105,10 @@ auto LanesWeightGradient<Element>::reaches(std::int64_t top, std::int64_t bottom
     const std::int64_t row = std::max(down.first, top);
     const std::int64_t rows = std::min(down.last, bottom) - row;
     if (rows <= 0) continue;
-    const std::int64_t in_row = row * p.rows.stride - p.rows.padding + kh * p.rows.dilation;
+    const std::int64_t in_row = p.rows.source(row, kh);
     const auto add = [&](std::int64_t kw, std::int64_t taps, std::int64_t first, std::int64_t last) {
       if (first >= last) return;
-      const std::int64_t in_column = first * p.columns.stride - p.columns.padding + kw * p.columns.dilation;
+      const std::int64_t in_column = p.columns.source(first, kw);
       found.push_back({(in_row * p.columns.input + in_column) * width, (row * p.columns.output + first) * width,
                        rows, last - first, kh * p.columns.kernel + kw, taps});
     };

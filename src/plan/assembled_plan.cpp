@@ -106,8 +106,8 @@ Tensor AssembledPlan::port(Port which) const {
 
 // Who asks for the input may read it, or write it: the plain one counts from now on.
 void AssembledPlan::settle_input() const {
-  if (!assembly_.direct_input || !assembly_.direct_input->back) return;
-  if (!std::exchange(loaded_directly_, false)) return;
+  if (!loaded_directly_ || !assembly_.direct_input->back) return;
+  loaded_directly_ = false;
   factory_->enter();
   factory_->run({}, {}, [this] { assembly_.direct_input->back->forward({}); });
 }

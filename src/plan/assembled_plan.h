@@ -37,8 +37,8 @@ struct Node {
 // Pictures written straight into the format in which the network's first reader wants them.
 struct DirectInput {
   std::size_t reorder = 0;  // the node that is then passed over
-  std::unique_ptr<Kernel>
-      back;  // from that node's output to the port; null: there is none, and all is loaded so
+  // From that node's output to the port; null: there is no port, and all is loaded so.
+  std::unique_ptr<Kernel> back;
 };
 
 struct Assembly {
