@@ -90,6 +90,28 @@ BOOST_AUTO_TEST_CASE(a_training_step_is_reported_whole_in_parts_and_by_operation
   BOOST_TEST(all["peak_resident_bytes"].get<double>() > 1e6);
 }
 
+// In bf16 some operations stay in f32, whose arithmetic is slower.
+BOOST_AUTO_TEST_CASE(an_operations_share_is_of_the_arithmetic_of_its_own_type) {
+  const Workplace place;
+  const json all = bench(place, "--mode train --precision bf16");
+  const json& peaks = all["peaks"];
+  const auto bf16_flops = peaks["bf16_flops"].get<double>();
+  const auto f32_flops = peaks["f32_flops"].get<double>();
+  for (const json& one : all["operations"]) {
+    const bool short_numbers = one["precision"] == "bf16" && bf16_flops > 0;
+    BOOST_TEST((one["precision"] == "bf16" || one["precision"] == "f32"));
+    const auto bytes = one["bytes"].get<double>();
+    double bandwidth = peaks["copies"].back()["bytes_per_second"];
+    for (auto copy = peaks["copies"].rbegin(); copy != peaks["copies"].rend(); ++copy) {
+      if (bytes <= (*copy)["bytes"].get<double>()) bandwidth = (*copy)["bytes_per_second"];
+    }
+    const double arithmetic = one["flops"].get<double>() / (short_numbers ? bf16_flops : f32_flops);
+    const double least = std::max(arithmetic, bytes / bandwidth);
+    BOOST_TEST(one["share"].get<double>() * one["seconds"].get<double>() == least,
+               boost::test_tools::tolerance(1e-9));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(an_answer_takes_a_copy_in_a_forward_pass_and_a_copy_out) {
   const Workplace place;
   const json all = bench(place, "--mode infer --no-peaks --size 8x7 --classes 3");

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -14,6 +15,11 @@ PROGRAM = REPOSITORY / "build" / "descent"
 
 
 def usable_threads():
+    """As many as descent itself would use: it knows affinity and the control group's share."""
+    if PROGRAM.exists():
+        told = re.search(r"descent uses (\d+)", run([PROGRAM, "doctor"]).stdout)
+        if told:
+            return int(told[1])
     return len(os.sched_getaffinity(0))
 
 
@@ -22,19 +28,19 @@ def require_program(program):
         sys.exit(f"{program} is missing: build it first (tools/quickstart).")
 
 
-def run(command):
-    """The finished process; ends this program with its errors if it failed."""
+def run(command, environment=None):
+    """The finished process; ends this program with its errors if it failed. `environment` is added to ours."""
     done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, check=False)
+                          stderr=subprocess.PIPE, text=True, check=False, env={**os.environ, **(environment or {})})
     if done.returncode != 0:
         said = done.stderr or "\n".join(done.stdout.splitlines()[-40:])  # compilers' errors come through ninja's output
         sys.exit(f"{' '.join(str(word) for word in command)} failed:\n{said}")
     return done
 
 
-def bench(program, *words):
+def bench(program, *words, environment=None):
     """What `descent bench` measured, as its JSON says."""
-    return json.loads(run([program, "bench", "--json", "-", *words]).stdout)
+    return json.loads(run([program, "bench", "--json", "-", *words], environment).stdout)
 
 
 @dataclass
@@ -66,10 +72,12 @@ def run_process(command):
 
 @dataclass
 class Side:
-    """One of those that take turns. `turn` returns the values of one turn, smaller is better."""
+    """One of those that take turns. `turn` returns the values of one turn, smaller is better; or, of a side that is
+    summarised, the least and the median of its runs."""
 
     name: str
     turn: object
+    summarised: bool = False
     values: list = field(default_factory=list)
     turns: list = field(default_factory=list)  # the values of each turn
 
@@ -77,7 +85,13 @@ class Side:
         return min(self.values)
 
     def median(self):
-        return statistics.median(self.values)
+        """Of all values; of the turns' medians where the side is summarised."""
+        return statistics.median(turn[-1] for turn in self.turns) if self.summarised else statistics.median(self.values)
+
+
+def summary(times):
+    """What a turn of a summarised side returns."""
+    return [min(times), statistics.median(times)]
 
 
 def alternate(sides, turns, form):

@@ -82,6 +82,7 @@ struct OperationReport {
   double seconds = 0;          // of one execution; 0 where none was timed
   double flops = 0;            // of one execution; 0 where none are counted
   double bytes = 0;            // read and written at least
+  DType type = DType::f32;     // of what it writes
 };
 
 // A network prepared for one batch size and mode. Holds no parameters: those live in the store that

@@ -37,12 +37,12 @@ std::string milliseconds(double seconds) {
 }
 
 double share_of(const Bench& bench, const OperationReport& one) {
-  return share_of_limits(one.flops, one.bytes, one.seconds, limits_of(bench, one.bytes));
+  return share_of_limits(one.flops, one.bytes, one.seconds, limits_of(bench, one.type, one.bytes));
 }
 
 double share_of_update(const Bench& bench) {
   const double bytes = bench.update_bytes;
-  return share_of_limits(0, bytes, bench.result.step.least(), limits_of(bench, bytes));
+  return share_of_limits(0, bytes, bench.result.step.least(), limits_of(bench, DType::f32, bytes));
 }
 
 double sum_of(const std::vector<OperationReport>& operations, double OperationReport::*member) {
@@ -117,6 +117,7 @@ Json operation_json(const Bench& bench, const OperationReport& one) {
           {"operation", one.operation},
           {"implementation", one.implementation},
           {"layout", one.layout},
+          {"precision", name(one.type)},
           {"seconds", one.seconds},
           {"flops", one.flops},
           {"bytes", one.bytes},
@@ -161,9 +162,9 @@ Json step_json(const Bench& bench) {
 
 }  // namespace
 
-Limits limits_of(const Bench& bench, double bytes) {
+Limits limits_of(const Bench& bench, DType type, double bytes) {
   if (!bench.peaks) return {};
-  const bool short_numbers = bench.facts.precision == "bf16" && bench.peaks->bf16_flops > 0;
+  const bool short_numbers = type == DType::bf16 && bench.peaks->bf16_flops > 0;
   return {short_numbers ? bench.peaks->bf16_flops : bench.peaks->f32_flops, bandwidth(*bench.peaks, bytes)};
 }
 

@@ -33,8 +33,9 @@ struct Bench {
   std::size_t peak_resident_bytes = 0;  // of the process, peaks not yet measured
 };
 
-// Of one operation, or of the optimizer's pass.
-[[nodiscard]] Limits limits_of(const Bench& bench, double bytes);
+// For work in that type which moves so many bytes; where the machine has no arithmetic of the type's own,
+// f32's.
+[[nodiscard]] Limits limits_of(const Bench& bench, DType type, double bytes);
 // The shortest time that the limits allow for all operations, over the time that they took.
 [[nodiscard]] double share_of_operations(const Bench& bench);
 

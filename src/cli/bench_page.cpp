@@ -59,7 +59,8 @@ report::Chart roofline(const Bench& bench) {
   const Range range = intensities(bench);
   const Peaks::Copy& cached = bench.peaks->copies.front();
   const Peaks::Copy& memory = bench.peaks->copies.back();
-  const double flops = limits_of(bench, 0).flops;
+  const bool mixed = bench.facts.precision == name(DType::bf16) && bench.peaks->bf16_flops > 0;
+  const double flops = limits_of(bench, mixed ? DType::bf16 : DType::f32, 0).flops;
   const auto label = [](const char* where, const Peaks::Copy& copy) {
     return fmt::format("roof {}, {:.0f} GB/s", where, copy.bytes_per_second * giga);
   };
@@ -75,6 +76,8 @@ report::Chart roofline(const Bench& bench) {
                       .wide = true};
   chart.series.push_back(roof(label("in cache", cached), flops, cached.bytes_per_second, range, 2));
   chart.series.push_back(roof(label("in memory", memory), flops, memory.bytes_per_second, range, 1));
+  if (mixed)
+    chart.series.push_back(roof("roof of f32", bench.peaks->f32_flops, cached.bytes_per_second, range, 4));
   chart.series.push_back(points(bench, "forward", false, 0));
   Series backward = points(bench, "backward", true, 3);
   if (!backward.x.empty()) chart.series.push_back(std::move(backward));
@@ -94,7 +97,8 @@ report::Table operations(const Bench& bench) {
     return amount > 0 && seconds > 0 ? fmt::format("{:.1f}", amount / seconds * giga) : std::string();
   };
   for (const OperationReport& one : bench.result.operations) {
-    const double share = share_of_limits(one.flops, one.bytes, one.seconds, limits_of(bench, one.bytes));
+    const double share =
+        share_of_limits(one.flops, one.bytes, one.seconds, limits_of(bench, one.type, one.bytes));
     table.rows.push_back({one.layer, one.operation, one.implementation, one.layout,
                           fmt::format("{:.4g}", one.seconds * milli), rate(one.flops, one.seconds),
                           rate(one.bytes, one.seconds), fmt::format("{:.0f} %", 100 * share)});

@@ -30,7 +30,7 @@ inline constexpr std::string_view precision_help =
 [[nodiscard]] Kernels parse_kernels(std::string_view option, const std::string& text);  // "auto"
 [[nodiscard]] std::string_view name(Kernels kernels);
 inline constexpr std::string_view kernels_help =
-    "whose kernels compute: auto (the faster), library (oneDNN, cuDNN) or own";
+    "whose kernels compute: auto (the faster), library (oneDNN, cuDNN; onednn says the same) or own";
 
 // An option that takes one value (the last one given counts); `standard` is what --help shows as default.
 CLI::Option* add_value(CLI::App& verb, const std::string& name, const std::string& type,

@@ -38,14 +38,13 @@ void print_plan(const std::vector<OperationReport>& operations) {
   fmt::print("{}", table_text(rows, {false, false, false, false, true, true, true, true}));
 }
 
-// Of bf16: formats name every type but f32.
 void print_types(const std::vector<OperationReport>& operations) {
   double seconds = 0;
   double in_bf16 = 0;
   std::size_t count = 0;
   for (const OperationReport& one : operations) {
     seconds += one.seconds;
-    if (one.layout.find(name(DType::bf16)) == std::string::npos) continue;
+    if (one.type != DType::bf16) continue;
     in_bf16 += one.seconds;
     ++count;
   }

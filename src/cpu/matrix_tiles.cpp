@@ -1,3 +1,8 @@
+// Idea: sums of a block of rows stay in registers over the whole depth, so that each number of b, or of both
+// where rows are multiplied with each other, is read once for several multiply-adds.
+// Bound: arithmetic; 6 rows × 16 columns do 12 multiply-adds of 8 lanes for 2 reads and 6 broadcasts, 2 × 3
+// dots 6 for 5 reads. The general path behind all others (conv_loops.cpp), whose share of the peak is given
+// there.
 #include "cpu/matrix_tiles.h"
 
 #include "cpu/registers.h"

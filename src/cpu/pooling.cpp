@@ -1,6 +1,9 @@
 // Pooling. A thread owns rows of what it writes: rows of the output forward, rows of the input's gradient
 // backward, which are gathered from all windows over them. So threads never write the same element, and
 // every sum has one order.
+// Bound: bytes for averages; for maxima the comparisons, four bytes of which place won beside each output.
+// Measured with two threads of a Zen 4, where copies in cache reach 185 GB/s: global averages 43 to 52; maxima
+// of 3×3 windows 13 to 17 forward, 6 to 12 backward, 1 % of resnet18's step.
 #include "cpu/blocking.h"
 #include "cpu/lanes.h"
 #include "cpu/loop_kernel.h"

@@ -1,6 +1,7 @@
 // Directions of a convolution by Winograd's algorithm. In training the weights at the points, four times the
 // weights, are derived at every call into scratch that all layers share; in inference they stay, where pictures
 // are few enough for that to count.
+// Bound and measurements: winograd.cpp; deriving costs 9 numbers read and 36 written a pair of channels.
 #include "cpu/conv_part.h"
 #include "cpu/winograd.h"
 #include "plan/relu_rule.h"

@@ -34,6 +34,7 @@ double seconds_of(Device& device, auto&& work) {
 
 // Kernels of a library may name layouts alone: "nhwc → nhwc". What is not in f32 is to be seen.
 void name_type(OperationReport& report, DType type) {
+  report.type = type;
   if (type != DType::bf16 || report.layout.find(name(type)) != std::string::npos) return;
   report.layout = std::string(name(type)) + " " + report.layout;
 }
