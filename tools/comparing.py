@@ -1,5 +1,6 @@
 """What the comparison tools share: taking turns, running `descent bench`, tables and JSON."""
 
+import functools
 import json
 import os
 import platform
@@ -14,6 +15,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PROGRAM = REPOSITORY / "build" / "descent"
 
 
+@functools.cache
 def usable_threads():
     """As many as descent itself would use: it knows affinity and the control group's share."""
     if PROGRAM.exists():

@@ -36,8 +36,10 @@ std::string milliseconds(double seconds) {
   return fmt::format("{:.4g}", milli * seconds);
 }
 
-double share_of(const Bench& bench, const OperationReport& one) {
-  return share_of_limits(one.flops, one.bytes, one.seconds, limits_of(bench, one.type, one.bytes));
+Limits limits_of(const Bench& bench, DType type, double bytes) {
+  if (!bench.peaks) return {};
+  const bool short_numbers = type == DType::bf16 && bench.peaks->bf16_flops > 0;
+  return {short_numbers ? bench.peaks->bf16_flops : bench.peaks->f32_flops, bandwidth(*bench.peaks, bytes)};
 }
 
 double share_of_update(const Bench& bench) {
@@ -162,10 +164,8 @@ Json step_json(const Bench& bench) {
 
 }  // namespace
 
-Limits limits_of(const Bench& bench, DType type, double bytes) {
-  if (!bench.peaks) return {};
-  const bool short_numbers = type == DType::bf16 && bench.peaks->bf16_flops > 0;
-  return {short_numbers ? bench.peaks->bf16_flops : bench.peaks->f32_flops, bandwidth(*bench.peaks, bytes)};
+double share_of(const Bench& bench, const OperationReport& one) {
+  return share_of_limits(one.flops, one.bytes, one.seconds, limits_of(bench, one.type, one.bytes));
 }
 
 double share_of_operations(const Bench& bench) {

@@ -33,9 +33,8 @@ struct Bench {
   std::size_t peak_resident_bytes = 0;  // of the process, peaks not yet measured
 };
 
-// For work in that type which moves so many bytes; where the machine has no arithmetic of the type's own,
-// f32's.
-[[nodiscard]] Limits limits_of(const Bench& bench, DType type, double bytes);
+// Of the limits for its bytes and its type; where the machine has no arithmetic of that type, f32's.
+[[nodiscard]] double share_of(const Bench& bench, const OperationReport& one);
 // The shortest time that the limits allow for all operations, over the time that they took.
 [[nodiscard]] double share_of_operations(const Bench& bench);
 

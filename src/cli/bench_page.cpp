@@ -60,7 +60,7 @@ report::Chart roofline(const Bench& bench) {
   const Peaks::Copy& cached = bench.peaks->copies.front();
   const Peaks::Copy& memory = bench.peaks->copies.back();
   const bool mixed = bench.facts.precision == name(DType::bf16) && bench.peaks->bf16_flops > 0;
-  const double flops = limits_of(bench, mixed ? DType::bf16 : DType::f32, 0).flops;
+  const double flops = mixed ? bench.peaks->bf16_flops : bench.peaks->f32_flops;
   const auto label = [](const char* where, const Peaks::Copy& copy) {
     return fmt::format("roof {}, {:.0f} GB/s", where, copy.bytes_per_second * giga);
   };
@@ -97,11 +97,9 @@ report::Table operations(const Bench& bench) {
     return amount > 0 && seconds > 0 ? fmt::format("{:.1f}", amount / seconds * giga) : std::string();
   };
   for (const OperationReport& one : bench.result.operations) {
-    const double share =
-        share_of_limits(one.flops, one.bytes, one.seconds, limits_of(bench, one.type, one.bytes));
     table.rows.push_back({one.layer, one.operation, one.implementation, one.layout,
                           fmt::format("{:.4g}", one.seconds * milli), rate(one.flops, one.seconds),
-                          rate(one.bytes, one.seconds), fmt::format("{:.0f} %", 100 * share)});
+                          rate(one.bytes, one.seconds), fmt::format("{:.0f} %", 100 * share_of(bench, one))});
   }
   return table;
 }

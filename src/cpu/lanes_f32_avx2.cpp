@@ -5,7 +5,7 @@
 // and the other outputs read x again, from the first cache. Bound: arithmetic, two multiply-adds of 8 lanes a
 // cycle; each part reads 7 registers for 12 multiply-adds. Measured with two threads of a Zen 4 (preset avx2),
 // whose peak is 236 GFLOP/s: forward with statistics, normalisation and activation 1.03 to 1.11 of it from 16
-// channels on (padded taps counted), 0.79 from 8, 0.25 from one; gradients 0.86 to 0.93.
+// channels on (padded taps counted), 0.79 from 8, 0.25 from one; gradients from 16 on 0.86 to 0.93.
 #include "cpu/lanes_loops.h"
 #include "cpu/lanes_sums.h"
 #include "cpu/simd.h"

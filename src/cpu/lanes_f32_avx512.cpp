@@ -8,7 +8,7 @@
 // taps counted): forward and input gradient 400 to 500 GFLOP/s from 8 channels on, 180 from one; with one
 // thread: weight gradient 195 to 235 from 8 channels on, 120 from one, where memory is the bound; the forward
 // pass of the same layers 260 to 325. Two threads of a Zen 4, whose peak is 236 GFLOP/s: forward with
-// statistics, normalisation and activation 0.99 to 1.08 of it from 16 channels on, 0.72 to 0.80 from 8, 0.30 to
+// statistics, normalisation and activation 0.99 to 1.08 of it from 16 channels on, 0.72 to 0.77 from 8, 0.30 to
 // 0.42 from one.
 #include "cpu/lanes_loops.h"
 #include "cpu/lanes_sums.h"

@@ -1,6 +1,6 @@
 // Passes over slices that mostly lie in the second cache, where a convolution left them or will read them.
 // Bound: there by arithmetic, for the statistics six operations a vector in double; from memory by the bytes.
-// Measured with two threads of a Zen 4 (perf record of bench): all passes together are a sixth of a step of
+// Measured with two threads of a Zen 4 (perf record of bench): all passes together are a fifth of a step of
 // convnet in f32.
 #include "cpu/lanes_norm.h"
 

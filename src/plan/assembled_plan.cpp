@@ -33,7 +33,7 @@ double seconds_of(Device& device, auto&& work) {
 }
 
 // Kernels of a library may name layouts alone: "nhwc → nhwc". What is not in f32 is to be seen.
-void name_type(OperationReport& report, DType type) {
+void set_type(OperationReport& report, DType type) {
   report.type = type;
   if (type != DType::bf16 || report.layout.find(name(type)) != std::string::npos) return;
   report.layout = std::string(name(type)) + " " + report.layout;
@@ -338,7 +338,7 @@ std::vector<OperationReport> AssembledPlan::explain(int runs) {
     if (report.operation.empty() || is_passed_over(i))
       continue;  // no work: flatten, gradient sums going forward
     report.layer = assembly_.nodes[i].name;
-    name_type(report, assembly_.slots[assembly_.nodes[i].output].desc.type);
+    set_type(report, assembly_.slots[assembly_.nodes[i].output].desc.type);
     report.seconds = forward_seconds[i];
     reports.push_back(std::move(report));
   }
@@ -346,7 +346,7 @@ std::vector<OperationReport> AssembledPlan::explain(int runs) {
     OperationReport report = assembly_.nodes[i].kernel->report_backward();
     if (report.operation.empty()) continue;
     report.layer = assembly_.nodes[i].name;
-    name_type(report, assembly_.slots[assembly_.nodes[i].output].desc.type);
+    set_type(report, assembly_.slots[assembly_.nodes[i].output].desc.type);
     report.seconds = backward_seconds[i];
     reports.push_back(std::move(report));
   }
