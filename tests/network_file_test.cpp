@@ -5,6 +5,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <cstddef>
+#include <filesystem>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -94,6 +96,16 @@ layers = [
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(network_file)
+
+BOOST_AUTO_TEST_CASE(networks_to_be_timed_are_read) {
+  std::size_t found = 0;
+  for (const auto& entry : std::filesystem::directory_iterator{DESCENT_TOOLS "/networks"}) {
+    const Network network = load_network(entry.path().string());
+    BOOST_TEST(network.name + ".toml" == entry.path().filename().string());
+    ++found;
+  }
+  BOOST_TEST(found == 2U);
+}
 
 BOOST_AUTO_TEST_CASE(head_and_layers_are_read) {
   const Network network =
