@@ -7,9 +7,8 @@
 // Tiles write different elements in the first two; the third sums over a fixed number of parts, then over
 // the parts in order. Bound by arithmetic; the input gradient of a strided convolution also multiplies the
 // zeros between the outputs. Measured with two threads of a Zen 4, whose peak is 236 GFLOP/s, on 64 to 64
-// channels of 3×3 taps in two groups, with normalisation and activation (`descent bench --kernels own --batch
-// 32
-// --model tools/networks/grouped.toml`): forward 0.66 to 0.72 of it, both gradients 0.29 to 0.34.
+// channels of 3×3 taps in two groups, with normalisation and activation (`descent bench --kernels own
+// --batch 32 --model tools/networks/grouped.toml`): forward 0.66 to 0.72 of it, both gradients 0.29 to 0.34.
 #include "cpu/conv_columns.h"
 #include "cpu/loop_kernel.h"
 #include "cpu/matrix_tiles.h"
