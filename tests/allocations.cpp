@@ -23,6 +23,12 @@ void* operator new(std::size_t bytes, std::align_val_t alignment) {
   const auto boundary = static_cast<std::size_t>(alignment);
   return counted(std::aligned_alloc(boundary, (bytes + boundary - 1) / boundary * boundary));
 }
+// That which does not throw would end there too, but a sanitizer brings its own, whose memory free() must not
+// get.
+void* operator new(std::size_t bytes, const std::nothrow_t& /*tag*/) noexcept {
+  ++count;
+  return std::malloc(bytes == 0 ? 1 : bytes);
+}
 void operator delete(void* memory) noexcept {
   std::free(memory);
 }
