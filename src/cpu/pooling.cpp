@@ -11,6 +11,7 @@
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
 #include "plan/element.h"
+#include "plan/pool_window.h"
 
 #include <algorithm>
 #include <array>
@@ -21,41 +22,14 @@
 namespace descent {
 namespace {
 
-struct Span {
-  std::int64_t begin, end;
-};
-
-// One axis of a window.
-struct Window {
-  std::int64_t kernel, stride, padding, in, out;
-  // Output cells whose windows hold each input cell: a table, because a cell of sixteen numbers takes less time
-  // than the divisions that find them.
-  std::vector<Span> over;
-
-  Window(std::int64_t kernel_size, std::int64_t step, std::int64_t pad, std::int64_t inputs,
-         std::int64_t outputs)
-      : kernel(kernel_size), stride(step), padding(pad), in(inputs), out(outputs) {
-    for (std::int64_t i = 0; i < in; ++i) {
-      const std::int64_t reach = i + padding;
-      const std::int64_t begin = reach < kernel ? 0 : (reach - kernel) / stride + 1;
-      over.push_back({begin, std::min(reach / stride + 1, out)});
-    }
-  }
-
-  // Input cells under output cell o.
-  [[nodiscard]] Span under(std::int64_t o) const {
-    const std::int64_t begin = o * stride - padding;
-    return {std::max<std::int64_t>(begin, 0), std::min(begin + kernel, in)};
-  }
-  [[nodiscard]] std::int64_t cells(std::int64_t o) const {
-    const Span span = under(o);
-    return std::max<std::int64_t>(span.end - span.begin, 0);
-  }
-};
+using Span = PoolSpan<std::int64_t>;
+using Window = PoolWindow<std::int64_t>;
 
 struct Geometry {
   Window rows, columns;
   std::int64_t inner;
+  // columns.over() of each column: a cell of sixteen numbers takes less time than the divisions that find it.
+  std::vector<Span> over_columns;
 
   // Position of a cell in its window, which max pooling keeps.
   [[nodiscard]] std::int32_t place(std::int64_t oh, std::int64_t ow, std::int64_t h, std::int64_t w) const {
@@ -64,10 +38,6 @@ struct Geometry {
     return static_cast<std::int32_t>(row * columns.kernel + column);
   }
 };
-
-constexpr std::size_t index(std::int64_t i) {
-  return static_cast<std::size_t>(i);
-}
 
 // Neighbours along `inner` whose sums are kept in f32 until they are written.
 constexpr std::int64_t strip = 64;
@@ -118,10 +88,10 @@ DESCENT_CLONES void average_backward(const Geometry& g, const Element* output_gr
                                      std::int64_t begin, std::int64_t end) {
   for (std::int64_t row = begin; row < end; ++row) {
     const Element* const slice = output_gradient + row / g.rows.in * g.rows.out * g.columns.out * g.inner;
-    const Span ohs = g.rows.over[index(row % g.rows.in)];
+    const Span ohs = g.rows.over(row % g.rows.in);
     for (std::int64_t w = 0; w < g.columns.in; ++w) {
       Element* const to = input_gradient + (row * g.columns.in + w) * g.inner;
-      const Span ows = g.columns.over[index(w)];
+      const Span ows = g.over_columns[static_cast<std::size_t>(w)];
       for_strips(g.inner, [&](std::int64_t first, auto count) {
         Strip sum;
         std::fill_n(sum.data(), count, 0.0F);
@@ -201,10 +171,10 @@ DESCENT_CLONES void maximum_backward(const Geometry& g, const Element* output_gr
   for (std::int64_t row = begin; row < end; ++row) {
     const std::int64_t slice = row / g.rows.in * g.rows.out * g.columns.out * g.inner;
     const std::int64_t h = row % g.rows.in;
-    const Span ohs = g.rows.over[index(h)];
+    const Span ohs = g.rows.over(h);
     for (std::int64_t w = 0; w < g.columns.in; ++w) {
       Element* const to = input_gradient + (row * g.columns.in + w) * g.inner;
-      const Span ows = g.columns.over[index(w)];
+      const Span ows = g.over_columns[static_cast<std::size_t>(w)];
       for_strips(g.inner, [&](std::int64_t first, auto count) {
         Strip sum;
         std::fill_n(sum.data(), count, 0.0F);
@@ -227,9 +197,12 @@ DESCENT_CLONES void maximum_backward(const Geometry& g, const Element* output_gr
 
 template <class Pool>
 Geometry geometry_of(const Pool& op, const Blocking& in, const Blocking& out) {
-  return {{op.kernel.height, op.stride.height, op.padding.height, in.height, out.height},
-          {op.kernel.width, op.stride.width, op.padding.width, in.width, out.width},
-          in.inner};
+  Geometry g{{op.kernel.height, op.stride.height, op.padding.height, in.height, out.height},
+             {op.kernel.width, op.stride.width, op.padding.width, in.width, out.width},
+             in.inner,
+             {}};
+  for (std::int64_t w = 0; w < in.width; ++w) g.over_columns.push_back(g.columns.over(w));
+  return g;
 }
 
 // What average and maximum pooling share: rows of slices, handed to the loops above.
@@ -237,10 +210,11 @@ class PoolKernel : public LoopKernel {
  protected:
   template <class Pool>
   PoolKernel(const Pool& op, const KernelRequest& request, Layout layout, const CpuContext& context)
-      : geometry_(
-            geometry_of(op, Blocking{request.inputs[0].shape, layout}, Blocking{request.output.shape, layout})),
-        threads_(context.threads),
-        slices_(Blocking{request.inputs[0].shape, layout}.slices()) {
+      : threads_(context.threads) {
+    const Blocking in(request.inputs[0].shape, layout);
+    const Blocking out(request.output.shape, layout);
+    geometry_ = geometry_of(op, in, out);
+    slices_ = in.slices();
     needs_.output = {request.output.type, layout};
     needs_.inputs = {needs_.output};
 
@@ -262,7 +236,7 @@ class PoolKernel : public LoopKernel {
     parallel_for(threads_, slices_ * geometry_.rows.in, grain_of(geometry_.columns.in), f);
   }
 
-  Geometry geometry_;
+  Geometry geometry_{};
 
  private:
   [[nodiscard]] std::int64_t grain_of(std::int64_t columns) const {
@@ -270,7 +244,7 @@ class PoolKernel : public LoopKernel {
   }
 
   int threads_;
-  std::int64_t slices_;
+  std::int64_t slices_ = 0;
 };
 
 template <class Element>

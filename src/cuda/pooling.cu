@@ -5,6 +5,7 @@
 // moves the place of every maximum too, a byte where windows have at most 256 cells.
 #include "cuda/cuda_kernel.h"
 #include "cuda/pack.h"
+#include "plan/pool_window.h"
 
 #include <algorithm>
 #include <limits>
@@ -16,30 +17,8 @@ namespace {
 
 constexpr int threads = 256;
 
-struct Span {
-  int begin, end;
-};
-
-// One axis of a window.
-struct Window {
-  int kernel, stride, padding, in, out;
-
-  // Input cells under output cell o.
-  [[nodiscard]] constexpr Span under(int o) const {
-    const int begin = o * stride - padding;
-    return {std::max(begin, 0), std::min(begin + kernel, in)};
-  }
-  // Output cells whose windows hold input cell i.
-  [[nodiscard]] constexpr Span over(int i) const {
-    const int reach = i + padding;
-    const int begin = reach < kernel ? 0 : (reach - kernel) / stride + 1;
-    return {begin, std::min(reach / stride + 1, out)};
-  }
-  [[nodiscard]] constexpr int cells(int o) const {
-    const Span span = under(o);
-    return std::max(span.end - span.begin, 0);
-  }
-};
+using Span = PoolSpan<int>;
+using Window = PoolWindow<int>;
 
 struct Pool {
   Window rows, columns;
