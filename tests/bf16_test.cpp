@@ -7,6 +7,7 @@
 #include "network_builder.h"
 #include "op_cases.h"
 #include "plan/element.h"
+#include "plan/relu_rule.h"
 #include "reference/device.h"
 #include "small_fit.h"
 #include "tolerances.h"
@@ -170,7 +171,7 @@ BOOST_AUTO_TEST_CASE(the_number_of_threads_changes_no_bit) {
 }
 
 // What the dot products of some processors give, and what every processor can.
-BOOST_AUTO_TEST_CASE(convolutions_agree_with_and_without_dot_products) {
+BOOST_AUTO_TEST_CASE(convolutions_and_activations_agree_with_and_without_dot_products) {
   if (!has_bf16_dot_products()) return;
   for (const std::int64_t channels : {1, 2, 7, 24}) {
     const Conv op{.out = 13, .kernel = {3, 3}, .stride = {2, 1}, .padding = {1, 1}};
@@ -191,7 +192,9 @@ BOOST_AUTO_TEST_CASE(convolutions_agree_with_and_without_dot_products) {
       forward.pack(weights.data(), packed.data());
       AlignedBytes y_bytes(static_cast<std::size_t>(destination.elements()) * sizeof(Bf16));
       auto* const y = static_cast<Bf16*>(y_bytes.data());
-      forward.run(context, x, packed.data(), nullptr, y);
+      const ReluRule activation(GeneralRelu{.leak = 0.1, .sub = 0.4, .maxv = 0.5});
+      forward.run(x, forward.x_picture(), packed.data(), nullptr, y, forward.y_picture(), problem.blocks,
+                  &activation);
       const LanesWeightGradient<Bf16> gradient(problem, true, loops);
       AlignedBytes scratch(static_cast<std::size_t>(gradient.scratch()) * sizeof(float));
       std::vector<float> both(weights.size() + 13);

@@ -1,6 +1,8 @@
 // Inference folds batch norm, residual sums and activations into convolutions and linear layers.
 #include "case_run.h"
 #include "compare.h"
+#include "cpu/device.h"
+#include "cpu/layouts.h"
 #include "network_builder.h"
 #include "plan/claims.h"
 #include "reference/device.h"
@@ -8,9 +10,11 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -94,6 +98,26 @@ std::vector<OpCase> cases() {
   return all;
 }
 
+// Of one kernel each, in bf16 for whole vectors of thirty-two pictures.
+std::vector<OpCase> cases_in_lanes() {
+  std::vector<OpCase> all;
+  const auto add = [&](const Shape& input, const Conv& conv, const GeneralRelu& relu, std::int64_t batch) {
+    NetworkBuilder builder = block(input, conv);
+    builder.add(relu);
+    all.push_back(inference_case(builder.build(), batch));
+    all.back().name = to_string(input.with_batch(batch));
+  };
+  add({1, 14, 14}, {.out = 8, .stride = {2, 2}, .padding = {1, 1}}, {.leak = 0.1, .sub = 0.4}, 96);
+  add({3, 9, 8}, {.out = 10, .kernel = {5, 5}, .padding = {2, 2}}, {}, 32);
+  add({10, 5, 3}, {.out = 24, .kernel = {1, 1}, .bias = false}, {.leak = 0.2, .maxv = 0.5}, 64);
+  return all;
+}
+
+// In the layout of whole vectors, and where the plain input is turned as it is read.
+std::vector<CpuChoices> choices_in_lanes() {
+  return {{.layout = n32chw}, {.layout = std::nullopt, .library = false}};
+}
+
 std::vector<std::size_t> claims(const Network& network, Mode mode) {
   std::vector<const Layer*> run;
   for (const Layer& layer : network.layers) run.push_back(&layer);
@@ -163,6 +187,42 @@ BOOST_AUTO_TEST_CASE(weights_that_are_not_numbers_are_not_hidden_by_the_activati
         run.restore_parameters();
         for (const float value : output_of(run, row)) BOOST_REQUIRE(std::isfinite(value));
       }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(in_bf16_whole_vectors_of_pictures_take_what_follows_too) {
+  reference::ReferenceDevice reference;
+  for (const OpCase& row : cases_in_lanes()) {
+    CaseRun exact(reference, row, false, DType::bf16);
+    const std::vector<float> expected = output_of(exact, row);
+    std::vector<std::vector<float>> found;
+    for (const CpuChoices& choices : choices_in_lanes()) {
+      for (const int threads : {1, 3}) {
+        BOOST_TEST_CONTEXT(row.name << (choices.layout ? "" : ", turned") << ", threads " << threads) {
+          CpuDevice device(by_rule(threads), choices);
+          CaseRun run(device, row, false, DType::bf16);
+          found.push_back(output_of(run, row));
+          check_near("output", found.back(), expected, largest(expected), tolerance(DType::bf16).value);
+          BOOST_TEST((found.back() == found.front()));
+          const std::vector<OperationReport> reports = run.plan().explain(0);
+          BOOST_TEST(reports.front().layout == (choices.layout ? "nchw → bf16 n32chw" : "bf16 n32chw"));
+        }
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(nor_are_they_in_bf16) {
+  constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
+  for (const OpCase& row : cases_in_lanes()) {
+    for (const CpuChoices& choices : choices_in_lanes()) {
+      CpuDevice device(by_rule(2), choices);
+      CaseRun run(device, row, false, DType::bf16);
+      HostParameters parameters = run.values().parameters;
+      std::ranges::fill(parameters.trained, not_a_number);
+      run.store().upload(parameters);
+      for (const float value : output_of(run, row)) BOOST_REQUIRE(std::isnan(value));
     }
   }
 }

@@ -8,6 +8,7 @@
 #include "cpu/lanes_conv.h"
 #include "cpu/lanes_gram.h"
 #include "cpu/layouts.h"
+#include "cpu/transpose.h"
 #include "descent/error.h"
 #include "network_builder.h"
 #include "op_cases.h"
@@ -17,6 +18,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <set>
 #include <string>
@@ -440,6 +442,22 @@ BOOST_AUTO_TEST_CASE(a_reorder_puts_pictures_side_by_side_and_back) {
     }
     BOOST_TEST(std::equal(values, values + 32 * elements, static_cast<const float*>(back.data())));
     BOOST_TEST(make_reorder_loops(in_lanes, plain.format(), false, context) != nullptr);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(thirty_two_pictures_side_by_side_are_rounded_to_bf16) {
+  for (const std::size_t elements : {1U, 8U, 16U, 37U}) {
+    std::vector<float> pictures(elements * bf16_lanes);
+    for (std::size_t i = 0; i < pictures.size(); ++i) pictures[i] = static_cast<float>(i * 7919 % 1009) / 3;
+    pictures[elements * 5] = std::numeric_limits<float>::quiet_NaN();
+    AlignedBytes turned(pictures.size() * sizeof(Bf16));
+    auto* const found = static_cast<Bf16*>(turned.data());
+    pictures_to_lanes(pictures.data(), found, static_cast<std::int64_t>(elements));
+    for (std::size_t n = 0; n < bf16_lanes; ++n) {
+      for (std::size_t i = 0; i < elements; ++i) {
+        BOOST_TEST(found[i * bf16_lanes + n].bits == to_bf16(pictures[n * elements + i]).bits);
+      }
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 // Inference: a product with what follows it as one kernel, by the library in every layout that it has fast code
 // for, by Winograd's algorithm, and by our own code where the work is small or the batch large.
+#include "cpu/blocking.h"
 #include "cpu/candidates.h"
 #include "cpu/conv.h"
 #include "cpu/folded_kernels.h"
@@ -72,17 +73,23 @@ void add_pixels(const KernelRequest& request, const CandidateTools& tools, Candi
   }
 }
 
-// Sixteen pictures to a vector, some blocks of them at a time to a thread.
+// As many pictures to a vector as it holds, some blocks of them at a time to a thread. In bf16 a residual would
+// be added to what was rounded already: left to others.
 void add_lanes(const KernelRequest& request, const CandidateTools& tools, Candidates& found) {
   const ConvProblem problem = conv_problem(request);
-  if (problem.op.groups != 1 || !layout_fits(problem.source, n16chw)) return;
-  const bool all_work = problem.source[0] / lanes >= tools.context.threads;
+  const bool bf16 = problem.type == DType::bf16;
+  const Format in_lanes{problem.type, bf16 ? n32chw : n16chw};
+  if (problem.op.groups != 1 || !layout_fits(problem.source, in_lanes.layout)) return;
+  if (bf16 && folded_run(request.unit.layers).adds) return;
+  const bool all_work = problem.source[0] / Blocking::lanes_in(in_lanes.layout) >= tools.context.threads;
   if (tools.choices.library && !all_work && problem.flops() > small_work) return;
-  for (const Layout source : {n16chw, nchw}) {
+  for (const Format source : {in_lanes, Format{DType::f32, nchw}}) {
+    KernelRequest from = request;
+    from.inputs.front().type = source.type;
     for (const CpuContext& context : teams(tools, problem.flops())) {
       const std::string implementation = fmt::format("lanes, threads {}", context.threads);
-      found.push_back(between(request, tools, source, n16chw, implementation,
-                              [=] { return make_folded_lanes(request, source, context); }));
+      found.push_back(between(from, tools, source.layout, in_lanes.layout, implementation,
+                              [=] { return make_folded_lanes(from, source, context); }));
     }
   }
 }
@@ -100,7 +107,9 @@ Candidates folded_candidates(const KernelRequest& request, const CandidateTools&
   const bool linear = folded_run(request.unit.layers).linear() != nullptr;
   if (request.output.type == DType::bf16) {
     Candidates found;
-    if (!linear) add_parts(request, tools, found);
+    if (linear) return found;
+    add_parts(request, tools, found);
+    if (tools.choices.own) add_lanes(request, tools, found);
     return found;
   }
   if (linear) {

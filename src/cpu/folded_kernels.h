@@ -21,8 +21,9 @@ namespace descent {
 [[nodiscard]] std::unique_ptr<Kernel> make_folded_pixels(const KernelRequest& request, Layout source,
                                                          Layout destination, const CpuContext& context);
 
-// A convolution without groups from nchw or n16chw to n16chw.
-[[nodiscard]] std::unique_ptr<Kernel> make_folded_lanes(const KernelRequest& request, Layout source,
+// A convolution without groups to n16chw, in bf16 without a residual sum to n32chw; from the same, or from f32
+// in nchw.
+[[nodiscard]] std::unique_ptr<Kernel> make_folded_lanes(const KernelRequest& request, Format source,
                                                         const CpuContext& context);
 
 // Any kernel of the product alone, then a pass over its output. `make_product` gets a request for the product

@@ -8,6 +8,7 @@
 #include "cpu/folded_kernels.h"
 #include "cpu/lanes_conv.h"
 #include "cpu/loop_kernel.h"
+#include "cpu/packed_weights.h"
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
 #include "cpu/transpose.h"
@@ -16,6 +17,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 namespace descent {
@@ -34,27 +36,27 @@ DESCENT_CLONES void finish(float* y, const float* residual, const ReluRule* acti
   for (std::int64_t i = 0; i < count; ++i) y[i] = rule.value(y[i]);
 }
 
-std::vector<Format> input_formats(const KernelRequest& request, Layout source, Layout destination) {
-  std::vector<Format> formats{{DType::f32, source}};
-  if (request.inputs.size() > 1) formats.push_back({DType::f32, destination});
+std::vector<Format> input_formats(const KernelRequest& request, Format source, Format destination) {
+  std::vector<Format> formats{source};
+  if (request.inputs.size() > 1) formats.push_back(destination);
   return formats;
 }
 
 // What the kernels of folded units share: folding, and what follows the product.
 class FoldedKernel : public LoopKernel {
  public:
-  FoldedKernel(const KernelRequest& request, Layout source, Layout destination, const CpuContext& context)
+  FoldedKernel(const KernelRequest& request, Format source, Format destination, const CpuContext& context)
       : context_(context), run_(folded_run(request.unit.layers)), outputs_(request.output.shape[1]) {
     if (run_.activation) activation_.emplace(*run_.activation);
     const Shape weights = parameters_of(run_.product->op, run_.product->input).front().shape;
     weights_ = static_cast<std::size_t>(weights.elements());
     needs_.inputs = input_formats(request, source, destination);
-    needs_.output = {DType::f32, destination};
+    needs_.output = destination;
     const auto elements = static_cast<double>(request.output.shape.elements());
     const double flops = 2 * elements * static_cast<double>(weights_) / static_cast<double>(outputs_);
     auto bytes = static_cast<double>(weights_ * sizeof(float) + request.output.bytes());
     for (const TensorDesc& input : request.inputs) bytes += static_cast<double>(input.bytes());
-    forward_report_ = report(request, "forward", destination, flops, bytes);
+    forward_report_ = report(request, "forward", destination.layout, flops, bytes);
   }
 
  protected:
@@ -82,7 +84,7 @@ class FoldedKernel : public LoopKernel {
 class FoldedPixels final : public FoldedKernel {
  public:
   FoldedPixels(const KernelRequest& request, Layout source, Layout destination, const CpuContext& context)
-      : FoldedKernel(request, source, destination, context),
+      : FoldedKernel(request, {DType::f32, source}, {DType::f32, destination}, context),
         conv_(*run_.conv(), request.inputs.front().shape, source, request.output.shape, destination) {}
 
   void refresh() override {
@@ -97,24 +99,26 @@ class FoldedPixels final : public FoldedKernel {
   PixelConv conv_;
 };
 
+// Reads pictures innermost, or f32 in nchw, which it turns block by block.
+template <class Element>
 class FoldedLanes final : public FoldedKernel {
  public:
-  FoldedLanes(const KernelRequest& request, Layout source, const CpuContext& context)
-      : FoldedKernel(request, source, n16chw, context),
-        problem_(*run_.conv(), request.inputs.front().shape, request.output.shape, lanes),
-        conv_(LanesGather<float>::forward(problem_)),
-        transposes_(source != n16chw),
-        packed_(static_cast<std::size_t>(conv_.packed_weights()) * sizeof(float)),
+  FoldedLanes(const KernelRequest& request, Format source, const CpuContext& context)
+      : FoldedKernel(request, source, LanesElement<Element>::format, context),
+        problem_(*run_.conv(), request.inputs.front().shape, request.output.shape, width),
+        conv_(LanesGather<Element>::forward(problem_)),
+        transposes_(source != LanesElement<Element>::format),
+        packed_(conv_),
         shifts_(static_cast<std::size_t>(outputs_) * sizeof(float)) {
     if (!transposes_) return;
     needs_.scratch_bytes =
         static_cast<std::size_t>(std::max(context.threads, 1) * conv_.together() * conv_.x_picture()) *
-        sizeof(float);
+        sizeof(Element);
   }
 
   void refresh() override {
     const Folded now = folded();
-    conv_.pack(now.weights.data(), static_cast<float*>(packed_.data()));
+    packed_.pack(conv_, now.weights.data());
     std::copy(now.shifts.begin(), now.shifts.end(), static_cast<float*>(shifts_.data()));
   }
 
@@ -125,28 +129,34 @@ class FoldedLanes final : public FoldedKernel {
   }
 
  private:
-  void run_blocks(std::int64_t first, std::int64_t blocks, std::int64_t slot) const {
-    const float* x = input() + first * conv_.x_picture();
-    if (transposes_) {
-      float* const turned = static_cast<float*>(bound_.scratch) + slot * conv_.together() * conv_.x_picture();
-      for (std::int64_t block = 0; block < blocks; ++block) {
-        const std::int64_t at = block * conv_.x_picture();
-        pictures_to_lanes(x + at, turned + at, conv_.x_picture() / lanes);
-      }
-      x = turned;
+  static constexpr std::int64_t width = LanesElement<Element>::pictures;
+
+  // Blocks from `first` on as the convolution reads them.
+  [[nodiscard]] const Element* source(std::int64_t first, std::int64_t blocks, std::int64_t slot) const {
+    if (!transposes_) return input<Element>() + first * conv_.x_picture();
+    auto* const turned = static_cast<Element*>(bound_.scratch) + slot * conv_.together() * conv_.x_picture();
+    for (std::int64_t block = 0; block < blocks; ++block) {
+      const std::int64_t at = block * conv_.x_picture();
+      pictures_to_lanes(input() + first * conv_.x_picture() + at, turned + at, conv_.x_picture() / width);
     }
+    return turned;
+  }
+
+  void run_blocks(std::int64_t first, std::int64_t blocks, std::int64_t slot) const {
     const std::int64_t at = first * conv_.y_picture();
-    float* const y = output() + at;
-    conv_.run(x, conv_.x_picture(), static_cast<const float*>(packed_.data()),
+    Element* const y = output<Element>() + at;
+    conv_.run(source(first, blocks, slot), conv_.x_picture(), packed_.data(),
               static_cast<const float*>(shifts_.data()), y, conv_.y_picture(), blocks,
               run_.adds ? nullptr : activation());
-    if (run_.adds) finish(y, residual() + at, activation(), blocks * conv_.y_picture());
+    if constexpr (std::is_same_v<Element, float>) {
+      if (run_.adds) finish(y, residual() + at, activation(), blocks * conv_.y_picture());
+    }
   }
 
   LanesProblem problem_;
-  LanesGather<float> conv_;
+  LanesGather<Element> conv_;
   bool transposes_;
-  AlignedBytes packed_;
+  PackedWeights<Element> packed_;
   AlignedBytes shifts_;
 };
 
@@ -173,7 +183,7 @@ class FoldedParts final : public FoldedKernel {
  public:
   FoldedParts(const KernelRequest& request, Layout layout, const MakeProduct& make_product,
               const CpuContext& context)
-      : FoldedKernel(request, layout, layout, context),
+      : FoldedKernel(request, {DType::f32, layout}, {DType::f32, layout}, context),
         elements_(request.output.shape.elements()),
         product_unit_(request),
         product_(make_product(product_unit_.of(request))),
@@ -225,9 +235,10 @@ std::unique_ptr<Kernel> make_folded_pixels(const KernelRequest& request, Layout 
   return std::make_unique<FoldedPixels>(request, source, destination, context);
 }
 
-std::unique_ptr<Kernel> make_folded_lanes(const KernelRequest& request, Layout source,
+std::unique_ptr<Kernel> make_folded_lanes(const KernelRequest& request, Format source,
                                           const CpuContext& context) {
-  return std::make_unique<FoldedLanes>(request, source, context);
+  if (request.output.type == DType::bf16) return std::make_unique<FoldedLanes<Bf16>>(request, source, context);
+  return std::make_unique<FoldedLanes<float>>(request, source, context);
 }
 
 std::unique_ptr<Kernel> make_folded_parts(const KernelRequest& request, Layout layout,

@@ -20,11 +20,11 @@ struct Gather {
 
   template <int outputs, int pixel>
   [[gnu::always_inline]] static void run(const LanesBlock<Bf16>& block) {
-    Step sums[std::size_t{outputs}];
+    Vector sums[std::size_t{outputs}][2];  // the even pictures, the odd ones
 #pragma GCC unroll 8
     for (int o = 0; o < outputs; ++o) {
-      sums[o].of[0] = Vector{} + (block.bias == nullptr ? 0.0F : block.bias[o]);
-      sums[o].of[1] = sums[o].of[0];
+      sums[o][0] = Vector{} + (block.bias == nullptr ? 0.0F : block.bias[o]);
+      sums[o][1] = sums[o][0];
     }
     for (std::int64_t channel = 0; channel < block.channels; ++channel) {
       const Bf16* const x = block.x + channel * block.x_channel;
@@ -36,13 +36,14 @@ struct Gather {
 #pragma GCC unroll 8
         for (int o = 0; o < outputs; ++o) {
           const auto w = std::bit_cast<float>(second ? weight[o] & 0xffff0000U : weight[o] << 16U);
-          sums[o].of[0] += w * read.of[0];
-          sums[o].of[1] += w * read.of[1];
+          sums[o][0] += w * read.of[0];
+          sums[o][1] += w * read.of[1];
         }
       }
     }
+    if (block.activation != nullptr) activate(sums, *block.activation);
 #pragma GCC unroll 8
-    for (int o = 0; o < outputs; ++o) sums[o].store(block.y + o * block.y_channel);
+    for (int o = 0; o < outputs; ++o) Step{{sums[o][0], sums[o][1]}}.store(block.y + o * block.y_channel);
   }
 };
 

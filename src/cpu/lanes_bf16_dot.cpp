@@ -31,12 +31,11 @@ struct Gather {
   template <int outputs, int pixel>
   [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]] static inline void run(
       const LanesBlock<Bf16>& block) {
-    __m512 low[std::size_t{outputs}];
-    __m512 high[std::size_t{outputs}];
+    Vector sums[std::size_t{outputs}][2];  // of every eight pictures the first four, and the others
 #pragma GCC unroll 8
     for (int o = 0; o < outputs; ++o) {
-      low[o] = _mm512_set1_ps(block.bias == nullptr ? 0.0F : block.bias[o]);
-      high[o] = low[o];
+      sums[o][0] = Vector{} + (block.bias == nullptr ? 0.0F : block.bias[o]);
+      sums[o][1] = sums[o][0];
     }
     const Bf16* x = block.x;
     const std::uint32_t* weights = block.weights;
@@ -51,21 +50,21 @@ struct Gather {
 #pragma GCC unroll 8
         for (int o = 0; o < outputs; ++o) {
           const __m512bh both = pairs(_mm512_set1_epi32(static_cast<int>(weight[o])));
-          low[o] = _mm512_dpbf16_ps(low[o], zipped_low, both);
-          high[o] = _mm512_dpbf16_ps(high[o], zipped_high, both);
+          sums[o][0] = _mm512_dpbf16_ps(sums[o][0], zipped_low, both);
+          sums[o][1] = _mm512_dpbf16_ps(sums[o][1], zipped_high, both);
         }
       }
       x += 2 * block.x_channel;
       weights += block.kernel_taps * outputs;
     }
-    // Of every eight pictures `low` has the first four, `high` the others.
+    if (block.activation != nullptr) activate(sums, *block.activation);
     alignas(64) static constexpr std::array<std::int16_t, 32> order{0,  1,  2,  3,  16, 17, 18, 19, 4,  5,  6,
                                                                     7,  20, 21, 22, 23, 8,  9,  10, 11, 24, 25,
                                                                     26, 27, 12, 13, 14, 15, 28, 29, 30, 31};
     const __m512i unzip = _mm512_load_si512(order.data());
 #pragma GCC unroll 8
     for (int o = 0; o < outputs; ++o) {
-      const auto halves = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high[o], low[o]));
+      const auto halves = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(sums[o][1], sums[o][0]));
       _mm512_store_si512(block.y + o * block.y_channel, _mm512_permutexvar_epi16(unzip, halves));
     }
   }

@@ -65,7 +65,7 @@ class LanesGather {
   void run(const CpuContext& context, const Element* x, const Packed* packed, const float* bias,
            Element* y) const;
   // `pictures` blocks from x and y on, those of x `x_step` elements apart, of y `y_step`, by the thread that
-  // calls. `activation`: what follows, in f32 alone; may be null.
+  // calls. `activation`: what follows; may be null.
   void run(const Element* x, std::int64_t x_step, const Packed* packed, const float* bias, Element* y,
            std::int64_t y_step, std::int64_t pictures, const ReluRule* activation = nullptr) const;
   // How many blocks run() had best be given at once, while they are in cache.

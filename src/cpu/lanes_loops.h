@@ -61,7 +61,7 @@ struct LanesBlock {
   std::span<const LanesTap> taps;
   const float* bias = nullptr;  // null: none
   bool continues = false;  // instead of the bias, sums go on from what y holds: only for loops with most_read
-  const ReluRule* activation = nullptr;  // null: none; f32 alone
+  const ReluRule* activation = nullptr;  // null: none
   Element* y = nullptr;
   std::int64_t y_channel = 0;
   std::int64_t outputs = 0;  // 8, 4, 2 or 1
