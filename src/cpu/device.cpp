@@ -6,6 +6,7 @@
 #include "cpu/denormals.h"
 #include "cpu/make_device.h"
 #include "cpu/peaks.h"
+#include "cpu/simd.h"
 #include "cpu/summarise.h"
 #include "cpu/update.h"
 #include "descent/error.h"
@@ -19,6 +20,7 @@
 #include <cstring>
 #include <filesystem>
 #include <new>
+#include <string_view>
 #include <utility>
 
 namespace descent {
@@ -91,7 +93,8 @@ CpuDevice::CpuDevice(const DeviceOptions& options, const CpuChoices& choices)
   omp_set_num_threads(context_.threads);
   flush_denormals(context_.threads);
   if (!options.measure) return;
-  const std::string machine = timed_machine(machine_text(context_.threads));
+  const std::string_view own = may_use_avx512 ? "" : ", own kernels without AVX-512";
+  const std::string machine = timed_machine(machine_text(context_.threads).append(own));
   measurements_ = std::make_unique<Measurements>(Measurements::Settings{
       machine, options.plan_file, options.use_plan_cache ? plan_cache_file(machine) : std::filesystem::path{}});
 }

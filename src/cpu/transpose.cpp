@@ -1,6 +1,8 @@
 // As many rows of as many numbers as a register holds are turned in registers, in steps that each exchange
 // halves of pairs of them. In bf16 two rows become one of pairs first, so that a turn moves twice as many
-// numbers. Bound: bytes, one read and one write of each number.
+// numbers. Bound: bytes, one read and one write of each number. Measured with two threads of a Zen 4, whose
+// copies in cache reach 190 GB/s: 125 GB/s to pictures of 256 numbers (bench --mode infer of convnet), in bf16
+// 80 from pictures of 784 (by its share of a profile of the same).
 #include "cpu/transpose.h"
 
 #include "cpu/lane_step.h"
