@@ -1,6 +1,8 @@
 #include "plan/measurements.h"
 
 #include "base/files.h"
+#include "cpu/device.h"
+#include "cpu/simd.h"
 #include "descent/error.h"
 #include "temporary_folder.h"
 
@@ -10,6 +12,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <filesystem>
+#include <string>
 
 using namespace descent;
 
@@ -84,6 +87,15 @@ BOOST_AUTO_TEST_CASE(a_cache_of_another_machine_or_a_broken_one_does_no_harm) {
   write_file_atomically(cache, "{\"format\":");
   Measurements again({"this machine", {}, cache});
   BOOST_TEST(measured(again, "conv", 2) == 2);
+}
+
+BOOST_AUTO_TEST_CASE(times_of_a_build_with_other_loops_are_those_of_another_machine) {
+  DeviceOptions options;
+  options.threads = 1;
+  options.use_plan_cache = false;
+  const CpuDevice device(options);
+  const std::string machine = device.description() + std::string(loops_of_build) + ", kernels ";
+  BOOST_TEST(device.plan_text().find(machine) != std::string::npos, device.plan_text());
 }
 
 BOOST_AUTO_TEST_CASE(a_cache_that_cannot_be_written_does_no_harm) {

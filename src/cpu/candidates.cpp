@@ -2,6 +2,7 @@
 
 #include "cpu/kernels.h"
 #include "cpu/library_kernels.h"
+#include "cpu/registers.h"
 
 #include <fmt/format.h>
 
@@ -92,6 +93,10 @@ Candidates layer_candidates(const KernelRequest& request, const CandidateTools& 
 }
 
 }  // namespace
+
+bool may_use_lanes(DType type, const CandidateTools& tools) {
+  return tools.choices.own && (type == DType::f32 || has_avx512_registers() || !tools.tuner.measures());
+}
 
 bool library_offers(const KernelRequest& request, const CandidateTools& tools, Layout layout,
                     const std::function<std::unique_ptr<Kernel>()>& make) {

@@ -29,6 +29,9 @@ using Candidates = std::vector<UnitCandidate>;
 // The same without regard to the layout that the choices ask for.
 [[nodiscard]] Candidates all_candidates(const KernelRequest& request, const CandidateTools& tools);
 
+// Whether kernels with pictures innermost are worth a try in this type. Without long registers those in bf16
+// take a multiple of f32's time; by rule they count all the same, so that tests see them.
+[[nodiscard]] bool may_use_lanes(DType type, const CandidateTools& tools);
 // A convolution, in training with what follows it, with pictures innermost, if that fits.
 [[nodiscard]] std::optional<UnitCandidate> lanes_candidate(const KernelRequest& request,
                                                            const CandidateTools& tools);
@@ -37,7 +40,7 @@ using Candidates = std::vector<UnitCandidate>;
 [[nodiscard]] Candidates batch_norm_candidates(const KernelRequest& request, const CandidateTools& tools);
 // Of several layers, in training.
 [[nodiscard]] Candidates block_candidates(const KernelRequest& request, const CandidateTools& tools);
-// Of a run that begins with a convolution or a linear layer, in inference (cpu/folded.h).
+// Of a run that begins with a convolution or a linear layer, in inference (plan/folded.h).
 [[nodiscard]] Candidates folded_candidates(const KernelRequest& request, const CandidateTools& tools);
 
 // Whether the library has a kernel for the unit in `layout`: `make` gives one.

@@ -44,7 +44,7 @@ std::optional<UnitCandidate> conv_of_parts(const KernelRequest& request, const C
 
 std::optional<UnitCandidate> lanes_candidate(const KernelRequest& request, const CandidateTools& tools) {
   const Layout layout = request.output.type == DType::bf16 ? n32chw : n16chw;
-  if (!tools.choices.own || std::get<Conv>(request.unit.first().op).groups != 1 ||
+  if (!may_use_lanes(request.output.type, tools) || std::get<Conv>(request.unit.first().op).groups != 1 ||
       !layout_fits(request.inputs.front().shape, layout)) {
     return std::nullopt;
   }

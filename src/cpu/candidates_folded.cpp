@@ -79,6 +79,7 @@ void add_lanes(const KernelRequest& request, const CandidateTools& tools, Candid
   const ConvProblem problem = conv_problem(request);
   const bool bf16 = problem.type == DType::bf16;
   const Format in_lanes{problem.type, bf16 ? n32chw : n16chw};
+  if (!may_use_lanes(problem.type, tools)) return;
   if (problem.op.groups != 1 || !layout_fits(problem.source, in_lanes.layout)) return;
   if (bf16 && folded_run(request.unit.layers).adds) return;
   const bool all_work = problem.source[0] / Blocking::lanes_in(in_lanes.layout) >= tools.context.threads;
@@ -109,7 +110,7 @@ Candidates folded_candidates(const KernelRequest& request, const CandidateTools&
     Candidates found;
     if (linear) return found;
     add_parts(request, tools, found);
-    if (tools.choices.own) add_lanes(request, tools, found);
+    add_lanes(request, tools, found);
     return found;
   }
   if (linear) {
@@ -128,7 +129,7 @@ Candidates folded_candidates(const KernelRequest& request, const CandidateTools&
   if (tools.choices.always_winograd || !tiny) add_parts(request, tools, found);
   if (tools.choices.always_winograd && !found.empty()) return found;
   if (tools.choices.own) add_pixels(request, tools, found);
-  if (tools.choices.own) add_lanes(request, tools, found);
+  add_lanes(request, tools, found);
   return found.empty() ? conv_parts(request, tools) : found;
 }
 

@@ -20,7 +20,6 @@
 #include <cstring>
 #include <filesystem>
 #include <new>
-#include <string_view>
 #include <utility>
 
 namespace descent {
@@ -93,8 +92,7 @@ CpuDevice::CpuDevice(const DeviceOptions& options, const CpuChoices& choices)
   omp_set_num_threads(context_.threads);
   flush_denormals(context_.threads);
   if (!options.measure) return;
-  const std::string_view own = may_use_avx512 ? "" : ", own kernels without AVX-512";
-  const std::string machine = timed_machine(machine_text(context_.threads).append(own));
+  const std::string machine = timed_machine(machine_text(context_.threads).append(loops_of_build));
   measurements_ = std::make_unique<Measurements>(Measurements::Settings{
       machine, options.plan_file, options.use_plan_cache ? plan_cache_file(machine) : std::filesystem::path{}});
 }

@@ -1,4 +1,4 @@
-// Units of a product and what follows it (cpu/folded.h), for inference. Each takes the unit's request; weights
+// Units of a product and what follows it (plan/folded.h), for inference. Each takes the unit's request; weights
 // are folded when the parameters have changed.
 #pragma once
 

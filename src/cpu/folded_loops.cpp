@@ -14,8 +14,11 @@
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
 #include "cpu/transpose.h"
+#include "descent/error.h"
 #include "plan/folded.h"
 #include "plan/relu_rule.h"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <optional>
@@ -59,6 +62,9 @@ class FoldedKernel : public LoopKernel {
     auto bytes = static_cast<double>(weights_ * sizeof(float) + request.output.bytes());
     for (const TensorDesc& input : request.inputs) bytes += static_cast<double>(input.bytes());
     forward_report_ = report(request, "forward", destination.layout, flops, bytes);
+    if (source != destination) {
+      forward_report_.layout = fmt::format("{} → {}", format_name(source), format_name(destination));
+    }
   }
 
  protected:
@@ -134,7 +140,7 @@ class FoldedLanes final : public FoldedKernel {
   static constexpr std::int64_t width = LanesElement<Element>::pictures;
 
   // Blocks from `first` on as the convolution reads them.
-  [[nodiscard]] const Element* source(std::int64_t first, std::int64_t blocks, std::int64_t slot) const {
+  [[nodiscard]] const Element* pictures(std::int64_t first, std::int64_t blocks, std::int64_t slot) const {
     if (!transposes_) return input<Element>() + first * conv_.x_picture();
     auto* const turned = static_cast<Element*>(bound_.scratch) + slot * conv_.together() * conv_.x_picture();
     for (std::int64_t block = 0; block < blocks; ++block) {
@@ -147,7 +153,7 @@ class FoldedLanes final : public FoldedKernel {
   void run_blocks(std::int64_t first, std::int64_t blocks, std::int64_t slot) const {
     const std::int64_t at = first * conv_.y_picture();
     Element* const y = output<Element>() + at;
-    conv_.run(source(first, blocks, slot), conv_.x_picture(), packed_.data(),
+    conv_.run(pictures(first, blocks, slot), conv_.x_picture(), packed_.data(),
               static_cast<const float*>(shifts_.data()), y, conv_.y_picture(), blocks,
               run_.adds ? nullptr : activation());
     if constexpr (std::is_same_v<Element, float>) {
@@ -239,7 +245,11 @@ std::unique_ptr<Kernel> make_folded_pixels(const KernelRequest& request, Layout 
 
 std::unique_ptr<Kernel> make_folded_lanes(const KernelRequest& request, Format source,
                                           const CpuContext& context) {
-  if (request.output.type == DType::bf16) return std::make_unique<FoldedLanes<Bf16>>(request, source, context);
+  if (request.output.type == DType::bf16) {
+    if (folded_run(request.unit.layers).adds)
+      throw Error("no kernel adds a residual in bf16 lanes", Fault::failure);
+    return std::make_unique<FoldedLanes<Bf16>>(request, source, context);
+  }
   return std::make_unique<FoldedLanes<float>>(request, source, context);
 }
 

@@ -1,7 +1,8 @@
 // The innermost loops of the convolution in bf16, thirty-two pictures to a vector, for any processor: products
 // and sums are of f32, made as numbers are read.
-// Bound: arithmetic, as in f32, with the conversions on top. No share measured: processors with dot products
-// take lanes_bf16_dot.cpp, those without AVX-512 nothing in bf16, and of the few between none was at hand.
+// Bound: arithmetic, as in f32, with the conversions on top. For registers of AVX-512; in shorter ones the sums
+// do not fit (4 GFLOP/s where f32 reaches 157), and plans do not take it (may_use_lanes()). No share measured:
+// processors with dot products take lanes_bf16_dot.cpp, and none with AVX-512 alone was at hand.
 #include "cpu/lane_step.h"
 #include "cpu/lanes_loops.h"
 #include "cpu/lanes_sums.h"

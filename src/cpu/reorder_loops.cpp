@@ -1,6 +1,6 @@
 // Pictures side by side to pictures one after the other, and back. Bound: bytes, one read and one write; they
-// lie far apart on one of both sides. Measured with two threads of a Zen 4: 14 to 18 GB/s on maps of 7×7, a
-// tenth of a copy in cache; in a step of convnet two thousandths of the time.
+// lie far apart on one of both sides. Measured with two threads of a Zen 4 and copies in cache of 190 GB/s: 80
+// to 150 GB/s on maps of 2×2 and 7×7, again and again; in a step, from and to memory, 13 to 29.
 #include "cpu/kernels.h"
 #include "cpu/lanes.h"
 #include "cpu/onednn.h"

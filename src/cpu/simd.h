@@ -22,12 +22,25 @@
 #define DESCENT_AVX512 [[gnu::target("arch=x86-64-v4")]]
 #endif
 
+#include <string_view>
+
 namespace descent {
 
 #if defined(DESCENT_WITHOUT_AVX512)
 inline constexpr bool may_use_avx512 = false;
 #else
 inline constexpr bool may_use_avx512 = true;  // where the processor has it
+#endif
+
+// What tells the loops of a build apart from the usual ones: times of one say nothing of the other.
+#if defined(__clang__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr std::string_view loops_of_build = ", loops for one instruction set";
+#elif defined(DESCENT_WITHOUT_AVX512)
+inline constexpr std::string_view loops_of_build = ", loops without AVX-512";
+#elif !defined(__OPTIMIZE__)
+inline constexpr std::string_view loops_of_build = ", loops as they are written";
+#else
+inline constexpr std::string_view loops_of_build;
 #endif
 
 }  // namespace descent

@@ -21,7 +21,7 @@ enum class Direction : std::uint8_t { forward, backward_data, backward_weights }
 
 // Raised when a kernel of our own, or the way of timing, has become another: numbers from before count as those
 // of another machine.
-inline constexpr int kernels_revision = 8;
+inline constexpr int kernels_revision = 9;
 // The plan cache's key on a machine of that description.
 [[nodiscard]] std::string timed_machine(const std::string& description);
 
