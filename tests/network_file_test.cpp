@@ -104,7 +104,7 @@ BOOST_AUTO_TEST_CASE(networks_to_be_timed_are_read) {
     BOOST_TEST(network.name + ".toml" == entry.path().filename().string());
     ++found;
   }
-  BOOST_TEST(found == 2U);
+  BOOST_TEST(found == 3U);
 }
 
 BOOST_AUTO_TEST_CASE(head_and_layers_are_read) {
@@ -240,6 +240,7 @@ BOOST_AUTO_TEST_CASE(text_that_is_not_toml_is_refused_with_its_line) {
   BOOST_TEST(refused("name = \"small\"\ninput = [3, 8\n", {"line 2", "TOML"}));
   BOOST_TEST(refused("name = \"small\"\nname = \"again\"\n", {"line 2", "TOML"}));
   BOOST_TEST(refused("\xff\xfe", {"TOML"}));
+  BOOST_TEST(refused("name = \"small\"\ninput = [ } ]\n", {"line 2", "TOML"}));
 }
 
 BOOST_AUTO_TEST_CASE(an_unknown_key_or_operation_or_block_names_the_nearest) {

@@ -3,6 +3,7 @@
 #include "bench/bench.h"
 
 #include "base/files.h"
+#include "base/toml.h"
 #include "cli/bench_output.h"
 #include "cli/bench_page.h"
 #include "cli/cli.h"
@@ -15,7 +16,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <toml++/toml.h>
 #include <array>
 #include <cstdio>
 #include <memory>

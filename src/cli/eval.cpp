@@ -1,5 +1,6 @@
 // descent eval: loss and accuracy of a model on the validation pictures of a data set.
 #include "base/files.h"
+#include "base/toml.h"
 #include "cli/cli.h"
 #include "cli/model_arguments.h"
 #include "cli/text.h"
@@ -10,7 +11,6 @@
 
 #include <fmt/format.h>
 
-#include <toml++/toml.h>
 #include <cstdio>
 #include <filesystem>
 #include <memory>

@@ -1,11 +1,11 @@
 // Config files: TOML whose keys are the settings' names.
 #include "base/files.h"
 #include "base/names.h"
+#include "base/toml.h"
 #include "cli/run_settings.h"
 #include "descent/error.h"
 
 #include <fmt/format.h>
-#include <toml++/toml.h>
 
 #include <algorithm>
 

@@ -1,10 +1,10 @@
 #include "network/document.h"
 
 #include "base/names.h"
+#include "base/toml.h"
 #include "descent/error.h"
 
 #include <fmt/format.h>
-#include <toml++/toml.h>
 
 #include <algorithm>
 #include <array>

@@ -1,8 +1,9 @@
 #include "report/compare_report.h"
+
+#include "base/toml.h"
 #include "report/sections.h"
 
 #include <fmt/format.h>
-#include <toml++/toml.h>
 
 #include <algorithm>
 #include <cmath>
