@@ -2,8 +2,8 @@
 // a number of v, broadcast, meets a vector or two of weights. A panel of weights (64 bytes an input with AVX2)
 // stays in the first cache for all tiles. Bound: arithmetic; 12 sums of AVX2's 16 registers are 12
 // multiply-adds for 8 reads, 24 of AVX-512's 32 for 14. Measured with two threads of a Zen 4 (peak 236
-// GFLOP/s), 128 channels at 28×28: 228 GFLOP/s, 0.97 of it (a profile of bench of tools/networks/winograd.toml,
-// batch 24).
+// GFLOP/s), 128 channels at 28×28, by profiles of bench of tools/networks/winograd.toml, batch 24: 220 to 228
+// GFLOP/s, 0.93 to 0.97 of it; the sums of weights 178, 0.75.
 #include "cpu/winograd_products.h"
 
 #include "cpu/registers.h"
