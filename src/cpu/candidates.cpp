@@ -94,8 +94,11 @@ Candidates layer_candidates(const KernelRequest& request, const CandidateTools& 
 
 }  // namespace
 
-bool may_use_lanes(DType type, const CandidateTools& tools) {
-  return tools.choices.own && (type == DType::f32 || has_avx512_registers() || !tools.tuner.measures());
+bool may_use_lanes(const KernelRequest& request, const CandidateTools& tools) {
+  const DType type = request.output.type;
+  return tools.choices.own && (type == DType::f32 || has_avx512_registers() || !tools.tuner.measures()) &&
+         std::get<Conv>(request.unit.first().op).groups == 1 &&
+         layout_fits(request.inputs.front().shape, lanes_layout(type));
 }
 
 bool library_offers(const KernelRequest& request, const CandidateTools& tools, Layout layout,

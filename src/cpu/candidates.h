@@ -29,9 +29,10 @@ using Candidates = std::vector<UnitCandidate>;
 // The same without regard to the layout that the choices ask for.
 [[nodiscard]] Candidates all_candidates(const KernelRequest& request, const CandidateTools& tools);
 
-// Whether kernels with pictures innermost are worth a try in this type. Without long registers those in bf16
-// take a multiple of f32's time; by rule they count all the same, so that tests see them.
-[[nodiscard]] bool may_use_lanes(DType type, const CandidateTools& tools);
+// Whether kernels with pictures innermost can compute the unit's convolution and are worth a try. Without long
+// registers those in bf16 take a multiple of f32's time; by rule they count all the same, so that tests see
+// them.
+[[nodiscard]] bool may_use_lanes(const KernelRequest& request, const CandidateTools& tools);
 // A convolution, in training with what follows it, with pictures innermost, if that fits.
 [[nodiscard]] std::optional<UnitCandidate> lanes_candidate(const KernelRequest& request,
                                                            const CandidateTools& tools);

@@ -43,11 +43,8 @@ std::optional<UnitCandidate> conv_of_parts(const KernelRequest& request, const C
 }  // namespace
 
 std::optional<UnitCandidate> lanes_candidate(const KernelRequest& request, const CandidateTools& tools) {
-  const Layout layout = request.output.type == DType::bf16 ? n32chw : n16chw;
-  if (!may_use_lanes(request.output.type, tools) || std::get<Conv>(request.unit.first().op).groups != 1 ||
-      !layout_fits(request.inputs.front().shape, layout)) {
-    return std::nullopt;
-  }
+  if (!may_use_lanes(request, tools)) return std::nullopt;
+  const Layout layout = lanes_layout(request.output.type);
   const auto timed = [&](std::string_view implementation, LanesOutput output) {
     return timed_candidate(request, tools, layout, implementation,
                            [=, context = tools.context] { return make_lanes_unit(request, context, output); });

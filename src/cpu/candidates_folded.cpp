@@ -76,12 +76,10 @@ void add_pixels(const KernelRequest& request, const CandidateTools& tools, Candi
 // As many pictures to a vector as it holds, some blocks of them at a time to a thread. In bf16 a residual would
 // be added to what was rounded already: left to others.
 void add_lanes(const KernelRequest& request, const CandidateTools& tools, Candidates& found) {
+  if (!may_use_lanes(request, tools)) return;
   const ConvProblem problem = conv_problem(request);
-  const bool bf16 = problem.type == DType::bf16;
-  const Format in_lanes{problem.type, bf16 ? n32chw : n16chw};
-  if (!may_use_lanes(problem.type, tools)) return;
-  if (problem.op.groups != 1 || !layout_fits(problem.source, in_lanes.layout)) return;
-  if (bf16 && folded_run(request.unit.layers).adds) return;
+  const Format in_lanes{problem.type, lanes_layout(problem.type)};
+  if (problem.type == DType::bf16 && folded_run(request.unit.layers).adds) return;
   const bool all_work = problem.source[0] / Blocking::lanes_in(in_lanes.layout) >= tools.context.threads;
   if (tools.choices.library && !all_work && problem.flops() > small_work) return;
   for (const Format source : {in_lanes, Format{DType::f32, nchw}}) {

@@ -8,8 +8,6 @@
 #include "cpu/conv.h"
 #include "cpu/aligned.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -36,8 +34,7 @@ class RoutedPart {
     route(source_, onednn, problem.source, problem.type, source, choice.source, reads_source);
     route(destination_, onednn, problem.destination, problem.type, destination, choice.destination,
           reads_destination);
-    layout_text_ = fmt::format("{} → {}", format_name({problem.type, choice.source}),
-                               format_name({problem.type, choice.destination}));
+    layout_text_ = change_name({problem.type, choice.source}, {problem.type, choice.destination});
     if (source_.reorder || destination_.reorder) layout_text_ += " (reordered)";
     weights_bytes_ = direction == Direction::backward_weights ? aligned_size(part_->inner_bytes()) : 0;
     std::size_t pad = part_->scratchpad_bytes();

@@ -18,8 +18,6 @@
 #include "plan/folded.h"
 #include "plan/relu_rule.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <optional>
 #include <type_traits>
@@ -62,9 +60,7 @@ class FoldedKernel : public LoopKernel {
     auto bytes = static_cast<double>(weights_ * sizeof(float) + request.output.bytes());
     for (const TensorDesc& input : request.inputs) bytes += static_cast<double>(input.bytes());
     forward_report_ = report(request, "forward", destination.layout, flops, bytes);
-    if (source != destination) {
-      forward_report_.layout = fmt::format("{} → {}", format_name(source), format_name(destination));
-    }
+    if (source != destination) forward_report_.layout = change_name(source, destination);
   }
 
  protected:

@@ -19,6 +19,11 @@ inline constexpr Layout n32chw{5};   // the same with 32: bf16, where 32 divides
   return layout == n16chw || layout == n32chw;
 }
 
+// That of the two whose vectors hold this type.
+[[nodiscard]] constexpr Layout lanes_layout(DType type) {
+  return type == DType::bf16 ? n32chw : n16chw;
+}
+
 [[nodiscard]] constexpr std::string_view layout_name(Layout layout) {
   switch (static_cast<int>(layout)) {
     case 1:
@@ -40,6 +45,11 @@ inline constexpr Layout n32chw{5};   // the same with 32: bf16, where 32 divides
 [[nodiscard]] inline std::string format_name(Format format) {
   const std::string layout(layout_name(format.layout));
   return format.type == DType::f32 ? layout : std::string(name(format.type)) + " " + layout;
+}
+
+// "nchw → bf16 n32chw"
+[[nodiscard]] inline std::string change_name(Format from, Format to) {
+  return format_name(from) + " → " + format_name(to);
 }
 
 }  // namespace descent

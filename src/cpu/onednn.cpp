@@ -53,7 +53,7 @@ bool layout_fits(const Shape& batched, Layout layout) {
 
 std::vector<Layout> fitting_layouts(const Shape& batched, DType type) {
   std::vector<Layout> fitting;
-  const Layout in_lanes = type == DType::bf16 ? n32chw : n16chw;
+  const Layout in_lanes = lanes_layout(type);
   for (const Layout layout : std::array{nhwc, nchw16c, nchw8c, nchw, in_lanes}) {
     if (layout_fits(batched, layout)) fitting.push_back(layout);
   }

@@ -2,8 +2,6 @@
 #include "cpu/kernels.h"
 #include "cpu/library_kernels.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <optional>
 
@@ -52,7 +50,7 @@ class ReorderKernel final : public Kernel {
     OperationReport report;
     report.operation = std::move(operation);
     report.implementation = implementation;
-    report.layout = fmt::format("{} → {}", format_name(from), format_name(to));
+    report.layout = change_name(from, to);
     report.bytes = static_cast<double>(bytes_);
     return report;
   }

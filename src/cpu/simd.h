@@ -1,6 +1,8 @@
 // Compiles a loop for several instruction sets; the processor picks one when the program starts.
 #pragma once
 
+#include <string_view>
+
 // A macro because the attribute's list of instruction sets must be repeated word for word at every loop,
 // and because compilers without it (clang 14 knows no levels such as x86-64-v4) still have to build the
 // loop once, for the set that the whole program is built for. Sanitizers' own start-up code does not
@@ -21,8 +23,6 @@
 #define DESCENT_CLONES [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]]
 #define DESCENT_AVX512 [[gnu::target("arch=x86-64-v4")]]
 #endif
-
-#include <string_view>
 
 namespace descent {
 
