@@ -489,7 +489,9 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  return event->stream == nullptr ? cudaSuccess : cudaStreamSynchronize(event->stream);
+  if (event->recorded_in != nullptr) return cudaErrorStreamCaptureUnsupported;
+  if (event->marker != nullptr) event->marker->wait();
+  return cudaSuccess;
 }
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
