@@ -12,7 +12,7 @@
 #include <vector>
 
 using descent::test::Ending;
-using descent::test::has_pseudo_terminals;
+using descent::test::pseudo_terminals_exist;
 using descent::test::TerminalRun;
 using descent::test::Workplace;
 using nlohmann::json;
@@ -174,8 +174,8 @@ BOOST_AUTO_TEST_CASE(people_get_a_table_and_programs_a_file) {
   BOOST_TEST(json::parse(read_text(place / "bench.json"))["data"] == "halves");
 }
 
-BOOST_AUTO_TEST_CASE(on_a_terminal_the_table_fits_and_elsewhere_it_is_whole) {
-  if (!has_pseudo_terminals()) return;
+BOOST_AUTO_TEST_CASE(on_a_terminal_the_table_fits_and_elsewhere_it_is_whole,
+                     *boost::unit_test::precondition(pseudo_terminals_exist)) {
   constexpr unsigned short columns = 80;
   const Workplace place;
   const std::string bench = small + "--no-peaks --json whole.json";

@@ -104,7 +104,7 @@ BOOST_AUTO_TEST_CASE(numbers_of_schedules_out_of_range_are_refused_by_the_option
 }
 
 BOOST_AUTO_TEST_CASE(onecycle_refuses_a_warmup_and_names_what_to_use) {
-  check_refused({"--schedule", "onecycle", "--warmup", "5"}, {"--warmup", "--pct-start"});
+  check_refused({"--schedule", "onecycle", "--warmup", "5"}, {"--warmup", "pct-start"});
 }
 
 BOOST_AUTO_TEST_CASE(a_warmup_as_long_as_the_run_is_refused_before_there_is_a_run_folder) {

@@ -61,10 +61,6 @@ void check_final_screen(const Screen& screen, std::size_t epochs) {
   BOOST_TEST(screen.unknown().empty(), screen.unknown());
 }
 
-boost::test_tools::assertion_result pseudo_terminals_exist(boost::unit_test::test_unit_id) {
-  return has_pseudo_terminals();
-}
-
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(cli_terminal)

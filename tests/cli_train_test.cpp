@@ -148,9 +148,11 @@ BOOST_AUTO_TEST_CASE(a_forced_run_leaves_nothing_of_the_older_one) {
   BOOST_TEST(place.train("--out one").code == 0);
   write_text(place / "one/notes.txt", "mine");
   write_text(place / "one/events.out.tfevents.1.host", "old");
+  write_text(place / "one/lr-find.html", "old");
   BOOST_TEST(place.train("--watch none --force --out one").code == 0);
   BOOST_TEST(!fs::exists(place / "one/layers.csv"));
   BOOST_TEST(!fs::exists(place / "one/events.out.tfevents.1.host"));
+  BOOST_TEST(!fs::exists(place / "one/lr-find.html"));
   BOOST_TEST(fs::exists(place / "one/notes.txt"));
 }
 
@@ -347,6 +349,12 @@ BOOST_AUTO_TEST_CASE(a_loss_that_is_not_finite_ends_the_run_with_code_1_and_no_w
   BOOST_TEST(!fs::exists(place / "runs/halves-tiny-sgd/model.safetensors"));
 }
 
+BOOST_AUTO_TEST_CASE(tf32_is_refused_where_nothing_computes_in_it) {
+  const Workplace place;
+  check_refused(place.train("--precision tf32 --device cpu"), {"tf32", "'cuda'"});
+  check_refused(place.train("--precision f16"), {"--precision", "'f16'", "'bf16'"});
+}
+
 BOOST_AUTO_TEST_CASE(help_shows_defaults_and_exit_codes) {
   const Workplace place;
   const Ending program = place.run("--help");
@@ -361,18 +369,35 @@ BOOST_AUTO_TEST_CASE(help_shows_defaults_and_exit_codes) {
 }
 
 BOOST_AUTO_TEST_CASE(an_interrupted_run_finishes_its_step_and_saves) {
+  for (const auto& [name, number] : {std::pair{"TERM", 15}, std::pair{"HUP", 1}}) {
+    const Workplace place;
+    const std::string script =
+        "cd '" + (place / "").string() +
+        "' && '" DESCENT_PROGRAM
+        "' train --data halves --model tiny.toml --batch-size 8 --epochs 5000 --threads 1 "
+        "--out cut >/dev/null 2>stderr.txt & pid=$!; "
+        "while ! [ -s '" +
+        (place / "cut/model.safetensors").string() + "' ] && kill -0 $pid; do sleep 0.05; done; kill -" + name +
+        " $pid; wait $pid";
+    const int status = std::system(script.c_str());
+    BOOST_TEST((WIFEXITED(status) ? WEXITSTATUS(status) : -1) == 128 + number);
+    BOOST_TEST(holds(read_text(place / "stderr.txt"), "ended by signal " + std::to_string(number)));
+    BOOST_TEST(fs::exists(place / "cut/model.safetensors"));
+  }
+}
+
+// What nohup starts goes on when the terminal has gone.
+BOOST_AUTO_TEST_CASE(an_ignored_hangup_stays_ignored) {
   const Workplace place;
   const std::string script = "cd '" + (place / "").string() +
-                             "' && '" DESCENT_PROGRAM
-                             "' train --data halves --model tiny.toml --batch-size 8 --epochs 5000 --threads 1 "
-                             "--out cut >/dev/null 2>stderr.txt & pid=$!; "
+                             "' && trap '' HUP && '" DESCENT_PROGRAM
+                             "' train --data halves --model tiny.toml --batch-size 8 --epochs 300 --threads 1 "
+                             "--out whole >/dev/null 2>&1 & pid=$!; "
                              "while ! [ -s '" +
-                             (place / "cut/model.safetensors").string() +
-                             "' ] && kill -0 $pid; do sleep 0.05; done; kill -TERM $pid; wait $pid";
+                             (place / "whole/model.safetensors").string() +
+                             "' ] && kill -0 $pid; do sleep 0.05; done; kill -HUP $pid; wait $pid";
   const int status = std::system(script.c_str());
-  BOOST_TEST((WIFEXITED(status) ? WEXITSTATUS(status) : -1) == 128 + 15);
-  BOOST_TEST(holds(read_text(place / "stderr.txt"), "ended by signal 15"));
-  BOOST_TEST(fs::exists(place / "cut/model.safetensors"));
+  BOOST_TEST((WIFEXITED(status) ? WEXITSTATUS(status) : -1) == 0);
 }
 
 // The library or, where it was built, the GPU: one sentence says which is missing.

@@ -284,9 +284,11 @@ BOOST_AUTO_TEST_CASE(a_class_without_pictures_is_refused) {
 BOOST_AUTO_TEST_CASE(folders_inside_a_class_and_foreign_pictures_are_refused) {
   picture("a/1.bmp");
   picture("b/1.bmp");
-  write_bytes(folder / "b/2.webp", "RIFF");
-  BOOST_TEST(contains(message_of(name()), "/b/2.webp' is not a JPEG, PNG or BMP picture"));
-  fs::remove(folder / "b/2.webp");
+  for (const std::string file : {"b/2.webp", "b/IMG_1.HEIC"}) {
+    write_bytes(folder / file, "RIFF");
+    BOOST_TEST(contains(message_of(name()), file + "' is not a JPEG, PNG or BMP picture"));
+    fs::remove(folder / file);
+  }
   picture("b/more/1.bmp");
   BOOST_TEST(contains(message_of(name()), "is a folder inside the class folder"));
 }

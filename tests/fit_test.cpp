@@ -147,6 +147,19 @@ BOOST_AUTO_TEST_CASE(a_cancelled_epoch_cleans_up_the_batch_and_goes_on_with_vali
                                validated + "after_both_phases after_fit cleanup_fit ");
 }
 
+BOOST_AUTO_TEST_CASE(a_step_after_which_the_epoch_is_cancelled_counts) {
+  Setup setup;
+  Diary diary;
+  std::vector<std::int64_t> steps;
+  diary.actions["after_loss"] = [&](FitState& state) {
+    if (state.training) steps.push_back(state.step);
+  };
+  diary.actions["after_step"] = cancel_at(0, Scope::epoch);
+  const std::vector<EpochMetrics> history = setup.fit(half_data(4, 2), make_settings(2, 2), {&diary});
+  BOOST_TEST(history.at(0).step == 1);
+  BOOST_TEST(steps == (std::vector<std::int64_t>{0, 1, 2}), boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_CASE(a_cancelled_fit_cleans_up_every_scope_and_returns) {
   Setup setup;
   Diary diary;
@@ -164,6 +177,35 @@ BOOST_AUTO_TEST_CASE(an_error_cleans_up_every_scope_and_goes_on_outwards) {
   diary.actions["before_batch"] = [](FitState&) { throw Error("stop"); };
   BOOST_CHECK_THROW(setup.fit(half_data(4, 2), make_settings(1, 2), {&diary}), Error);
   BOOST_TEST(diary.text == "before_fit before_epoch before_batch cleanup_batch cleanup_epoch cleanup_fit ");
+}
+
+BOOST_AUTO_TEST_CASE(all_clean_up_and_the_first_error_counts) {
+  Setup setup;
+  Diary first;
+  Diary second;
+  std::vector<bool> failed;
+  first.actions["cleanup_fit"] = [&](FitState& state) {
+    failed.push_back(state.failed);
+    throw Error("cannot clean up");
+  };
+  const auto error_of = [&] {
+    first.text.clear();
+    second.text.clear();
+    try {
+      setup.fit(half_data(2, 2), make_settings(1, 2), {&first, &second});
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  BOOST_TEST(error_of() == "cannot clean up");
+  BOOST_TEST(second.text.ends_with("after_fit cleanup_fit "));
+  second.actions["after_loss"] = cancel_at(0, Scope::fit);
+  BOOST_TEST(error_of() == "cannot clean up");
+  second.actions["after_loss"] = [](FitState&) { throw Error("stop"); };
+  BOOST_TEST(error_of() == "stop");
+  BOOST_TEST(second.text.ends_with("after_loss cleanup_batch cleanup_epoch cleanup_fit "));
+  BOOST_TEST(failed == (std::vector<bool>{false, false, true}), boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(metrics_weigh_batches_by_their_pictures) {

@@ -4,6 +4,7 @@
 #include "report/compare_report.h"
 #include "report/report_writer.h"
 #include "report/sections.h"
+#include "small_fit.h"
 #include "temporary_folder.h"
 
 #include <boost/test/unit_test.hpp>
@@ -317,6 +318,20 @@ BOOST_AUTO_TEST_CASE(a_comparison_leaves_out_folders_of_searches_and_says_so) {
   BOOST_TEST(none.code == 2, none.err);
   BOOST_TEST(none.err.find("none of the folders holds a run") != std::string::npos, none.err);
   BOOST_TEST(!fs::exists(page));
+}
+
+BOOST_AUTO_TEST_CASE(a_report_that_cannot_be_written_does_not_end_the_run) {
+  const TemporaryFolder folder;
+  fs::create_directories(folder / "run" / "report.html" / "in the way");
+  write_text(folder / "run" / "config.toml", "lr = 0.1\n");
+  std::vector<std::string> warnings;
+  descent::ReportWriter writer(folder / "run",
+                               [&](const std::string& warning) { warnings.push_back(warning); });
+  descent::test::SmallFit small;
+  small.settings.epochs = 3;
+  BOOST_TEST(small.run(descent::test::half_data(4, 2), {&writer}).size() == 3U);
+  BOOST_REQUIRE(warnings.size() == 1U);
+  BOOST_TEST(warnings.front().find("report.html") != std::string::npos, warnings.front());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

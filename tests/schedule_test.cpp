@@ -177,8 +177,8 @@ BOOST_AUTO_TEST_CASE(a_warmup_that_cannot_be_is_refused) {
   const auto refused = [](const Schedule& schedule, std::int64_t warmup, std::int64_t total) {
     return complaint([&] { check_schedule({schedule, ScheduleBy::step, warmup}, total); });
   };
-  BOOST_TEST(refused(OneCycle{}, 1, 10).find("--pct-start") != std::string::npos);
-  BOOST_TEST(refused(CosineRate{}, 10, 10).find("--warmup") != std::string::npos);
+  BOOST_TEST(refused(OneCycle{}, 1, 10).find("pct-start") != std::string::npos);
+  BOOST_TEST(refused(CosineRate{}, 10, 10).find("a warmup of") != std::string::npos);
   BOOST_TEST(refused(CosineRate{}, 9, 10).empty());
   BOOST_TEST(refused(OneCycle{}, 0, 10).empty());
 }
@@ -286,7 +286,7 @@ BOOST_AUTO_TEST_CASE(a_warmup_longer_than_the_fit_is_refused_before_the_first_st
   const std::string message = complaint([] {
     metered_fit({CosineRate{}, ScheduleBy::step, 6}, make_settings(3, 2), 4);
   });
-  BOOST_TEST(message.find("--warmup") != std::string::npos, message);
+  BOOST_TEST(message.find("a warmup of") != std::string::npos, message);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

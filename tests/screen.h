@@ -8,6 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <boost/test/unit_test.hpp>
+
 #include <algorithm>
 #include <cstddef>
 #include <functional>
@@ -98,8 +100,8 @@ class Screen {
   std::string unknown_;
 };
 
-// Some containers have none.
-inline bool has_pseudo_terminals() {
+// A precondition of tests: some containers have none.
+inline boost::test_tools::assertion_result pseudo_terminals_exist(boost::unit_test::test_unit_id /*test*/) {
   int terminal = -1;
   int other = -1;
   if (::openpty(&terminal, &other, nullptr, nullptr, nullptr) != 0) return false;

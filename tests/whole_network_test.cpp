@@ -121,6 +121,16 @@ BOOST_AUTO_TEST_CASE(inference_follows_parameters_that_training_changed) {
     infer();
     (void)run.step();  // moves the running statistics
     infer();
+    (void)run.plan().explain(1);  // … and so does this, and this
+    infer();
+    (void)run.plan().first_nonfinite_layer({});
+    infer();
+    const std::vector<float> known = logits;
+    const BoundPlan fresh(device, inference.network, {.batch = inference.batch}, run.store());
+    fresh->write(Plan::Port::input, run.values().input);
+    fresh->forward({});
+    fresh->read(Plan::Port::output, logits);
+    BOOST_TEST((logits == known), device.name());
     (void)after_one_update(device, run);
     infer();
     return logits;

@@ -84,4 +84,11 @@ BOOST_AUTO_TEST_CASE(of_any_other_number_of_channels_the_first_is_shown) {
   BOOST_TEST(sheet.bytes == (Bytes{1, 2, 3, 4}), boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(sheets_of_large_pictures_have_fewer_tiles_but_a_row) {
+  BOOST_TEST(descent::tiles_of_sheet({3, 28, 28}, 8, 64) == 64U);
+  BOOST_TEST(descent::tiles_of_sheet({3, 500, 500}, 8, 64) == 32U);
+  BOOST_TEST(descent::tiles_of_sheet({3, 500, 500}, 6, 24) == 24U);
+  BOOST_TEST(descent::tiles_of_sheet({1, 4000, 4000}, 8, 64) == 8U);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

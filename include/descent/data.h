@@ -16,9 +16,11 @@ namespace descent {
 struct PictureSet {
   Shape shape;                         // C×H×W
   std::vector<std::uint8_t> pictures;  // count × C×H×W
-  std::vector<std::int32_t> labels;    // one each, in [0, classes)
+  std::vector<std::int32_t> labels;    // one each, in [0, classes); none where nobody knows them
 
-  [[nodiscard]] std::size_t size() const { return labels.size(); }
+  [[nodiscard]] std::size_t size() const {  // pictures
+    return shape.elements() > 0 ? pictures.size() / static_cast<std::size_t>(shape.elements()) : 0;
+  }
   [[nodiscard]] PictureSource source(const Normalisation& normalisation) const {
     return {pictures, labels, shape, &normalisation};
   }

@@ -247,12 +247,15 @@ struct DeviceOptions {
   bool use_plan_cache = true;         // false: neither read nor write the cache
   bool measure = true;                // false: choose layouts by rule, not by timing (tests)
   Kernels kernels = Kernels::automatic;
+  bool tf32 = false;  // CUDA's libraries may round the factors of products in f32 to 10 bits behind the point
   // Told, in one sentence and at most once, how the first plan falls short of what was asked for.
   std::function<void(const std::string&)> warn{};
 };
 
 // "cpu", "cuda", "cuda:1" (the second GPU). Throws Error with the nearest name, or one sentence on what the
-// device lacks.
+// device lacks. The CPU changes how the calling thread computes, and every thread that calls it later: numbers
+// too small to be normal count as zero, and OpenMP's teams have the device's threads; and for the process, that
+// oneDNN keeps f32 as it is. These settings stay.
 [[nodiscard]] std::unique_ptr<Device> make_device(std::string_view name, const DeviceOptions& options);
 // Kinds of devices that this build knows, whether this machine has one or not.
 [[nodiscard]] std::vector<std::string> device_names();

@@ -64,17 +64,19 @@ struct FitState {
   std::span<const std::uint32_t> batch_indices{};  // of the batch's pictures, in their set
   Plan* plan = nullptr;  // of the batch; its ports may be read, but for the input while validating
   bool watched = false;  // the plan summarises this step
+  bool failed = false;   // an error ends the fit: for those that clean up
 };
 
 enum class Scope : std::uint8_t { fit, epoch, batch };
 
 // Thrown by an observer to leave a scope: its after_ is skipped, its cleanup_ is called, the loop goes on
-// with what follows. (Course's CancelFit/Epoch/BatchException.)
+// with what follows. A batch that is cancelled counts as a step. (Course's CancelFit/Epoch/BatchException.)
 struct Cancel {
   Scope scope;
 };
 
 // Called in the order in which they were given. `epoch` scopes one phase: training or validation.
+// Whatever happens, cleanup_ is called of all of them: where one throws an error, the others still clean up.
 // after_loss is called before the loss is checked: the fit ends with an Error if it is not finite, unless an
 // observer cancels first.
 // On a device that makes whole steps at once (Plan::has_step) the hooks of a training batch are called in the

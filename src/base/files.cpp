@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -50,6 +51,13 @@ void write_all(int descriptor, std::string_view content, const fs::path& file) {
 
 }  // namespace
 
+std::string lower_case_ending(const fs::path& file) {
+  std::string ending = file.extension().string();
+  std::ranges::transform(ending, ending.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c; });
+  return ending;
+}
+
 std::string read_file(const fs::path& file, std::size_t limit) {
   const Descriptor descriptor(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
   if (descriptor.get() < 0) fail(file, "read", Fault::usage);
@@ -76,21 +84,32 @@ std::string read_file(const fs::path& file, std::size_t limit) {
   return content;
 }
 
+namespace {
+
+// A new file with a name like that of `file`; a descriptor, negative if there is none. The system gives it the
+// rights that the user's mask leaves: asking for the mask would change it for all threads.
+int create_beside(const fs::path& file, std::string& name) {
+  for (int number = 0;; ++number) {
+    name = file.string() + '.' + std::to_string(::getpid()) + '-' + std::to_string(number);
+    const int descriptor = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (descriptor >= 0 || errno != EEXIST) return descriptor;
+  }
+}
+
+}  // namespace
+
 void write_file_atomically(const fs::path& file, std::string_view content) {
   const std::array parts{content};
   write_file_atomically(file, parts);
 }
 
 void write_file_atomically(const fs::path& file, std::span<const std::string_view> parts) {
-  std::string beside = file.string() + ".XXXXXX";
+  std::string beside;
   {
-    const Descriptor descriptor(::mkostemp(beside.data(), O_CLOEXEC));
+    const Descriptor descriptor(create_beside(file, beside));
     if (descriptor.get() < 0) fail(file, "write");
     try {
       for (const std::string_view part : parts) write_all(descriptor.get(), part, file);
-      const mode_t mask = ::umask(0);
-      ::umask(mask);
-      if (::fchmod(descriptor.get(), 0666 & ~mask) != 0) fail(file, "write");
       if (::fsync(descriptor.get()) != 0) fail(file, "flush");
     } catch (...) {
       ::unlink(beside.c_str());

@@ -9,6 +9,9 @@
 
 namespace descent {
 
+// ".jpg" of "IMG_1.JPG".
+[[nodiscard]] std::string lower_case_ending(const std::filesystem::path& file);
+
 // The whole file. Throws Error naming it if it is missing, not a regular file, or larger than `limit` bytes.
 [[nodiscard]] std::string read_file(const std::filesystem::path& file, std::size_t limit);
 

@@ -73,4 +73,15 @@ bool matches_glob(std::string_view pattern, std::string_view name) {
   return pattern.find_first_not_of('*', p) == std::string_view::npos;
 }
 
+std::string shown(std::string_view name) {
+  std::size_t length = std::min<std::size_t>(name.size(), 120);
+  // Never between the bytes of one character.
+  while (length > 0 && length < name.size() && (static_cast<unsigned char>(name[length]) & 0xC0U) == 0x80U)
+    --length;
+  std::string text(name.substr(0, length));
+  std::ranges::replace_if(
+      text, [](char c) { return (c >= 0 && c < 32) || c == 127; }, '?');
+  return length < name.size() ? text + "…" : text;
+}
+
 }  // namespace descent

@@ -15,6 +15,9 @@ namespace descent {
 [[nodiscard]] std::string unknown_name(std::string_view kind, std::string_view name,
                                        std::span<const std::string_view> candidates);
 
+// A name from a file as a message may show it: not too long, and without control characters.
+[[nodiscard]] std::string shown(std::string_view name);
+
 // True if `name` matches the glob `pattern`: * any run of characters, ? any one.
 [[nodiscard]] bool matches_glob(std::string_view pattern, std::string_view name);
 

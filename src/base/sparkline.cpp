@@ -37,8 +37,7 @@ std::string Sparkline::text(std::size_t cells, bool utf8) const {
   const std::size_t group = group_size(count_, cells);
   const std::size_t last = (count_ - 1) / group;  // groups are numbered from the first value of all
   const std::size_t forgotten = count_ - values_.size();
-  std::size_t first = last + 1 > cells ? last + 1 - cells : 0;
-  if (first * group < forgotten) ++first;
+  const std::size_t first = last + 1 > cells ? last + 1 - cells : 0;  // its values are kept
 
   std::vector<double> means;
   double lowest = std::numeric_limits<double>::infinity();

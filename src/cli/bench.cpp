@@ -103,7 +103,7 @@ Bench bench_of(const BenchArguments& arguments) {
   const std::unique_ptr<Device> device = arguments.device.make();
   facts.device = device->description();
   facts.threads = omp_get_max_threads();
-  facts.precision = name(arguments.device.precision);
+  facts.precision = arguments.device.precision_name();
   facts.kernels = name(arguments.device.options.kernels);
   if (arguments.mode == "update") {
     UpdateBench update = bench_update(*device, arguments.parameters, optimizer, arguments.runs);

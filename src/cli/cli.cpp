@@ -57,11 +57,6 @@ std::size_t parse_choice(std::string_view option, const std::string& text,
   throw Error(unknown_name(fmt::format("value of {}", option), text, choices));
 }
 
-DType parse_precision(std::string_view option, const std::string& text) {
-  static constexpr std::array<std::string_view, 2> choices{"f32", "bf16"};
-  return parse_choice(option, text, choices) == 0 ? DType::f32 : DType::bf16;
-}
-
 std::string parse_device(std::string_view option, const std::string& text) {
   try {
     check_device_name(text);
@@ -93,9 +88,29 @@ CLI::Option* add_value(CLI::App& verb, const std::string& name, const std::strin
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 }
 
+void show(std::FILE* stream, const std::string& text) {
+  std::fputs(text.c_str(), stream);
+  std::fflush(stream);
+}
+
+void warn(const std::string& sentence) {
+  show(stderr, fmt::format("descent: warning: {}\n", sentence));
+}
+
+void DeviceArguments::set_precision(std::string_view option, const std::string& text) {
+  static constexpr std::array<std::string_view, 3> choices{"f32", "tf32", "bf16"};
+  const std::string_view choice = choices.at(parse_choice(option, text, choices));
+  precision = choice == "bf16" ? DType::bf16 : DType::f32;
+  options.tf32 = choice == "tf32";
+}
+
+std::string_view DeviceArguments::precision_name() const {
+  return options.tf32 ? "tf32" : name(precision);
+}
+
 std::unique_ptr<Device> DeviceArguments::make() const {
   DeviceOptions telling = options;
-  telling.warn = [](const std::string& sentence) { fmt::print(stderr, "descent: warning: {}\n", sentence); };
+  telling.warn = warn;
   return make_device(device, telling);
 }
 
@@ -106,9 +121,8 @@ void add_device_options(CLI::App& verb, DeviceArguments& arguments) {
             [&arguments](const std::string& text) {
               arguments.options.threads = static_cast<int>(parse_count("--threads", text, 1, 4096));
             });
-  add_value(
-      verb, "--precision", "TYPE", std::string(precision_help), "f32",
-      [&arguments](const std::string& text) { arguments.precision = parse_precision("--precision", text); });
+  add_value(verb, "--precision", "TYPE", std::string(precision_help), "f32",
+            [&arguments](const std::string& text) { arguments.set_precision("--precision", text); });
   add_value(
       verb, "--kernels", "WHOSE", std::string(kernels_help), "auto",
       [&arguments](const std::string& text) { arguments.options.kernels = parse_kernels("--kernels", text); });

@@ -24,9 +24,10 @@ namespace descent::cli {
 [[nodiscard]] std::size_t parse_choice(std::string_view option, const std::string& text,
                                        std::span<const std::string_view> choices);
 [[nodiscard]] std::string parse_device(std::string_view option, const std::string& text);  // "cpu", "cuda:1"
-[[nodiscard]] DType parse_precision(std::string_view option, const std::string& text);     // "f32", "bf16"
 inline constexpr std::string_view precision_help =
-    "number type of activations: f32, or bf16 where that is faster; weights and sums stay f32";
+    "f32; tf32: the same, but NVIDIA's libraries may round what they multiply; or bf16 for activations where "
+    "that "
+    "is faster, while weights and sums stay f32";
 [[nodiscard]] Kernels parse_kernels(std::string_view option, const std::string& text);  // "auto"
 [[nodiscard]] std::string_view name(Kernels kernels);
 inline constexpr std::string_view kernels_help =
@@ -41,11 +42,18 @@ CLI::Option* add_value(CLI::App& verb, const std::string& name, const std::strin
 struct DeviceArguments {
   std::string device = default_device_name();
   DeviceOptions options;
-  DType precision = DType::f32;
+  DType precision = DType::f32;  // of activations
 
+  void set_precision(std::string_view option, const std::string& text);  // "f32", "tf32", "bf16"
+  [[nodiscard]] std::string_view precision_name() const;
   [[nodiscard]] std::unique_ptr<Device> make() const;  // its warnings go to standard error
 };
 void add_device_options(CLI::App& verb, DeviceArguments& arguments);
+
+// Text that only shows how things go, at once: a stream that takes no more does not end them.
+void show(std::FILE* stream, const std::string& text);
+// "descent: warning: …" on standard error.
+void warn(const std::string& sentence);
 
 // "seconds" as people read them: "0:07", "12:45", "1:02:03".
 [[nodiscard]] std::string clock_text(double seconds);

@@ -52,8 +52,8 @@ void check_classes(const ModelDescription& model, const DataSet& data) {
   }
   for (std::size_t i = 0; i < model.classes.size(); ++i) {
     if (model.classes[i] == data.classes[i]) continue;
-    fmt::print(stderr, "descent: warning: class {} is '{}' in the model and '{}' in the data\n", i,
-               model.classes[i], data.classes[i]);
+    warn(fmt::format("class {} is '{}' in the model and '{}' in the data", i, model.classes[i],
+                     data.classes[i]));
     return;
   }
 }

@@ -1,4 +1,5 @@
-// Ctrl-C and SIGTERM end a fit after the step at hand; a second one ends the program at once.
+// Ctrl-C, SIGTERM and SIGHUP (the terminal has gone) end a fit after the step at hand; a second one ends the
+// program at once.
 #pragma once
 
 #include "descent/train.h"

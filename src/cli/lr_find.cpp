@@ -6,6 +6,7 @@
 #include "cli/lr_find_files.h"
 #include "cli/run_folder.h"
 #include "cli/setting_options.h"
+#include "cli/terminal.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
 #include "descent/error.h"
@@ -51,22 +52,22 @@ bool matters(const Setting& setting) {
 // A line on standard error every so many steps: on a terminal it is one line that changes.
 class FinderProgress : public Observer {
  public:
-  void after_step(FitState& state) override {
-    if (terminal_) {
-      fmt::print(stderr, "\r\033[Kstep {}, rate {:.3g}, loss {:.3f}", state.step, state.learning_rate,
-                 state.batch_loss);
+  void after_loss(FitState& state) override {  // the rate changes after the step
+    if (!state.training) return;
+    const std::string text =
+        fmt::format("step {}, rate {:.3g}, loss {:.3f}", state.step, state.learning_rate, state.batch_loss);
+    if (terminal_.live()) {
+      if (terminal_.in_foreground()) show(stderr, "\r\033[K" + text);
     } else if (state.step % 20 == 19) {
-      fmt::print(stderr, "step {}, rate {:.3g}, loss {:.3f}\n", state.step, state.learning_rate,
-                 state.batch_loss);
+      show(stderr, text + '\n');
     }
-    std::fflush(stderr);
   }
   void cleanup_fit(FitState& /*state*/) override {
-    if (terminal_) fmt::print(stderr, "\r\033[K");
+    if (terminal_.live()) show(stderr, "\r\033[K");
   }
 
  private:
-  bool terminal_ = ::isatty(STDERR_FILENO) == 1;
+  Terminal terminal_{STDERR_FILENO};
 };
 
 RunSettings settings_of(const FindArguments& arguments) {

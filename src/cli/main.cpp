@@ -104,7 +104,8 @@ void run(int count, char** arguments) {
   } catch (const CLI::ParseError& error) {
     refuse_parse(program, error);
   }
-  if (std::fflush(stdout) != 0) throw Error("cannot write to standard output", descent::Fault::failure);
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+    throw Error("cannot write to standard output", descent::Fault::failure);
 }
 
 // Fixes what glibc else learns from the first large block that is freed: to keep all that come after it. What a

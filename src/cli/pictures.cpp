@@ -42,9 +42,8 @@ void append(std::vector<PictureItem>& items, const std::string& argument) {
     for (const fs::path& file : pictures_in(argument)) items.push_back({file.string(), nullptr, 0, ""});
   } else if (is_idx(argument)) {
     const auto set = std::make_shared<const PictureSet>(load_idx_pictures(argument));
-    const std::size_t count =
-        set->pictures.size() / static_cast<std::size_t>(std::max<std::int64_t>(1, set->shape.elements()));
-    for (std::size_t i = 0; i < count; ++i) items.push_back({fmt::format("{}#{}", argument, i), set, i, ""});
+    for (std::size_t i = 0; i < set->size(); ++i)
+      items.push_back({fmt::format("{}#{}", argument, i), set, i, ""});
   } else {
     items.push_back({argument, nullptr, 0, ""});
   }

@@ -116,23 +116,21 @@ void Progress::draw(const FitState& state) {
   if (train_cost_ > 0) parts.push_back({fmt::format("  {} left", clock_text(seconds_left(state))), 3});
   const std::string losses = losses_.text(spark_cells(cells), terminal_.utf8());
   if (!losses.empty()) parts.push_back({"  " + losses, 5});
-  fmt::print(stderr, "\r\033[K{}", line_text(std::move(parts), cells));
-  std::fflush(stderr);
+  show(stderr, "\r\033[K" + line_text(std::move(parts), cells));
   drawn_ = true;
   last_drawn_ = Clock::now();
 }
 
 void Progress::print_line(const FitState& state) {
-  fmt::print(stderr, "epoch {}, {}: step {}, loss {:.3f}, {:.0f} images/s, {} left\n", state.epoch,
-             state.training ? "training" : "validation", state.step, state.running.loss, rate(state.running),
-             clock_text(seconds_left(state)));
+  show(stderr, fmt::format("epoch {}, {}: step {}, loss {:.3f}, {:.0f} images/s, {} left\n", state.epoch,
+                           state.training ? "training" : "validation", state.step, state.running.loss,
+                           rate(state.running), clock_text(seconds_left(state))));
   last_drawn_ = Clock::now();
 }
 
 void Progress::erase() {
   if (!drawn_) return;
-  fmt::print(stderr, "\r\033[K");
-  std::fflush(stderr);
+  show(stderr, "\r\033[K");
   drawn_ = false;
 }
 
@@ -140,12 +138,12 @@ void Progress::after_both_phases(FitState& /*state*/, const EpochMetrics& metric
   erase();
   if (terminal_.live()) return;
   last_drawn_ = Clock::now();
-  fmt::print(
-      stderr,
-      "epoch {}: train loss {:.3f}, accuracy {:.3f}; valid loss {:.3f}, accuracy {:.3f}; {:.1f} s, {:.0f} "
-      "images/s\n",
-      metrics.epoch, metrics.train.loss, metrics.train.accuracy, metrics.valid.loss, metrics.valid.accuracy,
-      metrics.train.seconds + metrics.valid.seconds, rate(metrics.train));
+  show(stderr,
+       fmt::format(
+           "epoch {}: train loss {:.3f}, accuracy {:.3f}; valid loss {:.3f}, accuracy {:.3f}; {:.1f} s, {:.0f} "
+           "images/s\n",
+           metrics.epoch, metrics.train.loss, metrics.train.accuracy, metrics.valid.loss,
+           metrics.valid.accuracy, metrics.train.seconds + metrics.valid.seconds, rate(metrics.train)));
 }
 
 void Progress::cleanup_fit(FitState& /*state*/) {
@@ -153,15 +151,13 @@ void Progress::cleanup_fit(FitState& /*state*/) {
 }
 
 void EpochTable::before_fit(FitState& /*state*/) {
-  fmt::print("epoch  train loss  accuracy  valid loss  accuracy  time\n");
-  std::fflush(stdout);
+  show(stdout, "epoch  train loss  accuracy  valid loss  accuracy  time\n");
 }
 
 void EpochTable::after_both_phases(FitState& /*state*/, const EpochMetrics& metrics) {
-  fmt::print("{:>5}  {:>10.3f}  {:>8.3f}  {:>10.3f}  {:>8.3f}  {:>4}\n", metrics.epoch, metrics.train.loss,
-             metrics.train.accuracy, metrics.valid.loss, metrics.valid.accuracy,
-             clock_text(metrics.train.seconds + metrics.valid.seconds));
-  std::fflush(stdout);
+  show(stdout, fmt::format("{:>5}  {:>10.3f}  {:>8.3f}  {:>10.3f}  {:>8.3f}  {:>4}\n", metrics.epoch,
+                           metrics.train.loss, metrics.train.accuracy, metrics.valid.loss,
+                           metrics.valid.accuracy, clock_text(metrics.train.seconds + metrics.valid.seconds)));
 }
 
 }  // namespace descent::cli

@@ -22,7 +22,7 @@ constexpr std::array run_files{"config.toml",       "metrics.csv",      "steps.c
 constexpr std::array other_files{"plan.json",      "layers.csv",     "histograms.csv", "gradients.csv",
                                  "parameters.csv", "operations.csv", "network.csv",    "confusion.csv",
                                  "worst.csv",      "worst.png",      "batch.csv",      "batch.png",
-                                 "lr_find.csv",    "lr_find.json",   "report.html"};
+                                 "lr_find.csv",    "lr_find.json",   "lr-find.html",   "report.html"};
 constexpr std::string_view event_files = "events.out.tfevents.";
 
 bool holds_run(const fs::path& folder) {

@@ -1,6 +1,7 @@
 #include "cli/run_observers.h"
 
 #include "base/files.h"
+#include "cli/cli.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/run_facts.h"
@@ -54,7 +55,7 @@ RunObservers::RunObservers(const std::filesystem::path& folder, const RunSetting
   }
   if (!run.train.watch.empty()) look_inside(folder, network, std::move(to_tensorboard));
   add<CheckpointWriter>(folder, ModelDescription{network, data.classes});
-  add<ReportWriter>(folder);  // after those whose files it reads
+  add<ReportWriter>(folder, warn);  // after those whose files it reads
   if (!choice.quiet) {
     add<Progress>(static_cast<std::int64_t>(data.train.size()), static_cast<std::int64_t>(data.valid.size()));
   }

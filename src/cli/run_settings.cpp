@@ -200,9 +200,10 @@ std::vector<Setting> make_settings() {
                  }});
   all.push_back({"precision", "TYPE", std::string(precision_help), "f32", false, false, false,
                  [](RunSettings& run, const Given& given) {
-                   run.train.precision = parse_precision(given.label, given.text);
+                   run.device.set_precision(given.label, given.text);
+                   run.train.precision = run.device.precision;
                  },
-                 [](const RunSettings& run) { return quoted(std::string(name(run.train.precision))); }});
+                 [](const RunSettings& run) { return quoted(std::string(run.device.precision_name())); }});
   all.push_back({"kernels", "WHOSE", std::string(kernels_help), "auto", false, false, false,
                  [](RunSettings& run, const Given& given) {
                    run.device.options.kernels = parse_kernels(given.label, given.text);
@@ -243,7 +244,6 @@ RunSettings resolve(GivenSettings config, const GivenSettings& options) {
   }
   check_schedule_settings(run, config);
   if (run.train.valid_batch_size == 0) run.train.valid_batch_size = 2 * run.train.batch_size;
-  run.device.precision = run.train.precision;
   return run;
 }
 

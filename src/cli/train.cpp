@@ -44,7 +44,13 @@ constexpr auto footer =
 std::vector<WatchedLayer> watched(const RunSettings& run, const Network& network) {
   const bool usual = std::ranges::any_of(
       network.layers, [](const Layer& layer) { return std::holds_alternative<GeneralRelu>(layer.op); });
-  if (!run.watch.empty()) return watched_layers(network, run.watch);
+  if (!run.watch.empty()) {
+    try {
+      return watched_layers(network, run.watch);
+    } catch (const Error& error) {
+      throw Error(fmt::format("--watch: {}", error.what()));
+    }
+  }
   return usual ? watched_layers(network, {"kind:general_relu"}) : std::vector<WatchedLayer>{};
 }
 

@@ -17,7 +17,12 @@
 #   CudaStack::cudnn      cuDNN and the frontend's headers
 
 set(CudaStack_MISSING "")
+# For projects that ask for CMake 3.25 its module gives a target a property, and ends in an error where the toolkit
+# has no such target: nvToolsExt is no longer in CUDA 13. For others it does not.
+set(_asked ${CMAKE_MINIMUM_REQUIRED_VERSION})
+set(CMAKE_MINIMUM_REQUIRED_VERSION 3.24)
 find_package(CUDAToolkit 12 QUIET)
+set(CMAKE_MINIMUM_REQUIRED_VERSION ${_asked})
 if(CUDAToolkit_FOUND AND CUDAToolkit_NVCC_EXECUTABLE)
   set(CudaStack_VERSION ${CUDAToolkit_VERSION})
   set(CudaStack_NVCC ${CUDAToolkit_NVCC_EXECUTABLE})

@@ -26,10 +26,15 @@ std::string describe(const Op& operation) {
             text += fmt::format(" {} {}x{}", field, value.height, value.width);
           } else if constexpr (std::is_same_v<Value, bool>) {
             if (value) text += fmt::format(" {}", field);
+          } else if constexpr (std::is_same_v<Value, std::int64_t>) {
+            if (field == "groups" && value != 1) text += fmt::format(" {} {}", field, value);
           }
         });
       },
       operation);
+  if (const auto* relu = std::get_if<GeneralRelu>(&operation)) {  // as with_least_rule() tells them apart
+    text += relu->maxv ? " with limit" : relu->leak != 0 ? " with leak" : "";
+  }
   return text;
 }
 

@@ -1,5 +1,6 @@
 #include "cpu/denormals.h"
 
+#include <omp.h>
 #include <xmmintrin.h>
 
 namespace descent {
@@ -19,6 +20,11 @@ void flush_denormals(int threads) {
 bool denormals_are_flushed() noexcept {
   constexpr unsigned both = flush_to_zero | denormals_are_zero;
   return (_mm_getcsr() & both) == both;
+}
+
+void enter(const CpuContext& context) {
+  if (omp_get_max_threads() != context.threads) omp_set_num_threads(context.threads);
+  if (!denormals_are_flushed()) flush_denormals(context.threads);
 }
 
 }  // namespace descent

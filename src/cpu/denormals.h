@@ -1,5 +1,7 @@
-// How threads treat numbers too small to be normal.
+// How threads compute: how many of them, and how they treat numbers too small to be normal.
 #pragma once
+
+#include "cpu/context.h"
 
 namespace descent {
 
@@ -7,5 +9,8 @@ namespace descent {
 // `threads`: arithmetic on them is tens of times slower. It changes bits, so it is always done.
 void flush_denormals(int threads);
 [[nodiscard]] bool denormals_are_flushed() noexcept;  // in the calling thread
+
+// Before the calling thread, whichever it is, computes for the device.
+void enter(const CpuContext& context);
 
 }  // namespace descent

@@ -85,12 +85,12 @@ CpuDevice::CpuDevice(const DeviceOptions& options, const CpuChoices& choices)
     : engine_(dnnl::engine::kind::cpu, 0), choices_(choices), warn_(options.warn) {
   if (options.kernels == Kernels::own) choices_.library = false;
   if (options.kernels == Kernels::library) choices_.own = false;
-  if (options.threads < 0) throw Error("--threads must not be negative");
+  if (options.tf32) throw Error("the CPU computes f32 as it is: tf32 is for 'cuda'");
+  if (options.threads < 0) throw Error("the number of threads must not be negative");
   context_.threads = options.threads > 0 ? options.threads : requested_threads().value_or(usable_cores());
   pin_library_settings();
   omp_set_dynamic(0);
-  omp_set_num_threads(context_.threads);
-  flush_denormals(context_.threads);
+  enter(context_);
   if (!options.measure) return;
   const std::string machine = timed_machine(machine_text(context_.threads).append(loops_of_build));
   measurements_ = std::make_unique<Measurements>(Measurements::Settings{
@@ -139,6 +139,7 @@ void CpuDevice::copy(void* to, const void* from, std::size_t bytes) {
 }
 
 void CpuDevice::summarise(const Values& values, bool histogram, Summary& result) {
+  enter(context_);
   const auto summarise_as = [&]<class Element>(Element /*type*/) {
     result = descent::summarise(context_, static_cast<const Element*>(values.values),
                                 static_cast<const Element*>(values.minus),
@@ -151,6 +152,7 @@ void CpuDevice::summarise(const Values& values, bool histogram, Summary& result)
 
 std::unique_ptr<Plan> CpuDevice::prepare(const Network& network, const PlanRequest& request,
                                          ParameterStore& store) {
+  const std::lock_guard lock(preparing_);
   const auto factory = std::make_shared<CpuFactory>(context_, engine_, measurements_.get(), choices_);
   std::unique_ptr<Plan> plan = assemble(*this, factory, network, request, store);
   if (request.precision == DType::bf16) warn_of_bf16(*factory);
@@ -171,6 +173,7 @@ void CpuDevice::warn_of_bf16(const CpuFactory& factory) {
 }
 
 void CpuDevice::update(ParameterStore& store, OptimizerState& state, const UpdateRequest& request) {
+  enter(context_);
   ++state.step;
   update_flat(context_,
               {static_cast<float*>(store.values().data()), static_cast<const float*>(store.gradients().data()),
@@ -180,6 +183,7 @@ void CpuDevice::update(ParameterStore& store, OptimizerState& state, const Updat
 }
 
 std::string CpuDevice::plan_text() const {
+  const std::lock_guard lock(preparing_);
   return measurements_ ? measurements_->text() : std::string{};
 }
 

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,8 @@ class CpuDevice final : public Device {
   CpuContext context_;
   dnnl::engine engine_;
   CpuChoices choices_;
+  // Threads that share the device prepare one after the other: they would disturb each other's times.
+  mutable std::mutex preparing_;
   std::function<void(const std::string&)> warn_;  // empty once it was called
   std::unique_ptr<Measurements> measurements_;    // null: choose by rule
 };

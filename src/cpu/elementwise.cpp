@@ -181,7 +181,6 @@ class AddReluKernel : public LoopKernel {
   int threads_;
 };
 
-// Any of the branches may share the sum's memory.
 // Any of the branches may share the sum's memory. What is summed is rounded once, at the end.
 template <class Element>
 class GradientSumKernel : public LoopKernel {

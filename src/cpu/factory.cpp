@@ -8,8 +8,6 @@
 #include "cpu/library_kernels.h"
 #include "plan/claims.h"
 
-#include <omp.h>
-
 namespace descent {
 
 CpuFactory::CpuFactory(const CpuContext& context, const dnnl::engine& engine, Measurements* measurements,
@@ -21,8 +19,7 @@ CpuFactory::CpuFactory(const CpuContext& context, const dnnl::engine& engine, Me
 
 // The library takes its team from OpenMP's settings of the calling thread; primitives are made for one size.
 void CpuFactory::enter() {
-  if (omp_get_max_threads() != context_.threads) omp_set_num_threads(context_.threads);
-  if (!denormals_are_flushed()) flush_denormals(context_.threads);
+  descent::enter(context_);
 }
 
 std::size_t CpuFactory::claim(std::span<const Layer* const> run, const PlanRequest& request) const {

@@ -21,7 +21,7 @@ class BatchNormKernel final : public Kernel {
         training_(request.plan.mode == Mode::train),
         channels_(request.output.shape[1]),
         values_a_channel_(request.output.shape.elements() / channels_),
-        elements_(request.output.shape.elements()),
+        bytes_(static_cast<double>(request.output.bytes())),
         relu_(request.unit.layers.size() > 1),
         layout_(layout) {
     const auto desc = memory_desc(request.output.shape, request.output.type, layout);
@@ -157,7 +157,7 @@ class BatchNormKernel final : public Kernel {
     report.operation = std::move(operation);
     report.implementation = implementation;
     report.layout = layout_name(layout_);
-    report.bytes = static_cast<double>(passes * elements_) * sizeof(float);
+    report.bytes = passes * bytes_;
     return report;
   }
 
@@ -166,7 +166,7 @@ class BatchNormKernel final : public Kernel {
   bool training_;
   std::int64_t channels_;
   std::int64_t values_a_channel_;
-  std::int64_t elements_;
+  double bytes_;  // of a pass
   bool relu_;
   Layout layout_;
   KernelNeeds needs_;

@@ -60,6 +60,7 @@ CudaDevice::CudaDevice(int ordinal, const DeviceOptions& options) : state_(std::
   CudaContext& context = state_->context;
   context.ordinal = ordinal;
   context.multiprocessors = properties_.multiProcessorCount;
+  context.tf32 = options.tf32;
   context.compute = properties_.major * 10 + properties_.minor;
   context.shared_bytes = properties_.sharedMemPerBlockOptin;
   if (context.compute < 75) {
@@ -104,6 +105,7 @@ std::string CudaDevice::description() const {
 // What times depend on, beside the kernels themselves.
 std::string CudaDevice::machine_text() const {
   std::string text = description();
+  if (state_->context.tf32) text += ", with tf32";
   if (state_->libraries == nullptr) return text;
   for (const DeviceFact& fact : state_->libraries->facts()) text += ", " + fact.subject + " " + fact.finding;
   return text;

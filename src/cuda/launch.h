@@ -26,10 +26,13 @@ void launch(const CudaContext& context, std::string_view name, const Grid& grid,
             Arguments&&... arguments) {
   constexpr std::size_t always_granted = 40U << 10U;  // 48 KiB together with what kernels declare themselves
   if (grid.shared_bytes > always_granted) {
-    check(
-        cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             static_cast<int>(grid.shared_bytes)),
-        name);
+    // All that there is, whatever this launch needs: another's, recorded or of another thread, may need more.
+    cudaFuncAttributes of_kernel{};
+    check(cudaFuncGetAttributes(&of_kernel, kernel), name);
+    const auto most = static_cast<int>(context.shared_bytes - of_kernel.sharedSizeBytes);
+    check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                               cudaFuncAttributeMaxDynamicSharedMemorySize, most),
+          name);
   }
   cudaLaunchConfig_t config{};
   config.gridDim = grid.blocks;

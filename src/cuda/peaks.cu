@@ -9,7 +9,7 @@
 #include "cuda/sums.h"
 
 #include <algorithm>
-#include <array>
+#include <vector>
 
 namespace descent {
 namespace {
@@ -90,7 +90,11 @@ class Stopwatch {
 
 Peaks measure_cuda_peaks(const CudaContext& context) {
   constexpr std::size_t mebibyte = std::size_t{1} << 20U;
-  constexpr std::array sizes{4 * mebibyte, 16 * mebibyte, 64 * mebibyte, 256 * mebibyte, 1024 * mebibyte};
+  std::size_t free = 0;
+  std::size_t total = 0;
+  check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+  std::vector<std::size_t> sizes{4 * mebibyte};
+  while (sizes.size() < 5 && sizes.back() * 4 < free / 2) sizes.push_back(sizes.back() * 4);
   const Stopwatch watch(context);
   Peaks peaks;
   const DeviceBytes sink(sizeof(float));

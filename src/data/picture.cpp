@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cstddef>
 #include <cstdlib>
 #include <memory>
@@ -70,11 +69,8 @@ Picture read_picture(const std::filesystem::path& file) {
 }
 
 bool looks_like_picture(const std::filesystem::path& file) {
-  std::string ending = file.extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   constexpr std::array<std::string_view, 4> endings{".jpg", ".jpeg", ".png", ".bmp"};
-  return std::find(endings.begin(), endings.end(), ending) != endings.end();
+  return std::ranges::find(endings, lower_case_ending(file)) != endings.end();
 }
 
 }  // namespace descent

@@ -1,5 +1,6 @@
 #include "data/picture_folder.h"
 
+#include "base/files.h"
 #include "data/make_inputs.h"
 #include "descent/error.h"
 #include "descent/picture.h"
@@ -26,8 +27,9 @@ bool is_litter(const std::string& name) {
 }
 
 bool is_other_picture(const fs::path& file) {
-  constexpr std::array<std::string_view, 7> endings{".gif", ".webp", ".tif", ".tiff", ".avif", ".heic", ".jxl"};
-  return std::find(endings.begin(), endings.end(), file.extension().string()) != endings.end();
+  constexpr std::array<std::string_view, 8> endings{".gif",  ".webp", ".tif",  ".tiff",
+                                                    ".avif", ".heic", ".heif", ".jxl"};
+  return std::ranges::find(endings, lower_case_ending(file)) != endings.end();
 }
 
 // Sorted by name, without litter. Links are followed.

@@ -42,6 +42,12 @@ std::string png_bytes(const Picture& picture) {
   return png;
 }
 
+std::size_t tiles_of_sheet(const Shape& shape, std::int64_t columns, std::size_t most) {
+  constexpr std::int64_t pixels = 8'000'000;
+  const std::int64_t rows = std::max<std::int64_t>(pixels / (columns * shape[1] * shape[2]), 1);
+  return std::min(most, static_cast<std::size_t>(rows * columns));
+}
+
 Picture picture_sheet(std::span<const std::uint8_t> tiles, const Shape& shape, std::int64_t columns) {
   const std::int64_t height = shape[1];
   const std::int64_t width = shape[2];

@@ -253,17 +253,6 @@ void fail_at(const std::string& source, std::int64_t line, std::string_view laye
   throw LocatedError(where + ": " + message);
 }
 
-std::string shown(std::string_view name) {
-  std::size_t length = std::min<std::size_t>(name.size(), 120);
-  // Never between the bytes of one character.
-  while (length > 0 && length < name.size() && (static_cast<unsigned char>(name[length]) & 0xC0U) == 0x80U)
-    --length;
-  std::string text(name.substr(0, length));
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return (c >= 0 && c < 32) || c == 127; }, '?');
-  return length < name.size() ? text + "…" : text;
-}
-
 std::string unknown(std::string_view kind, std::string_view name, const std::vector<std::string>& known) {
   if (known.empty()) return fmt::format("unknown {} '{}': there is none", kind, shown(name));
   const std::vector<std::string_view> candidates(known.begin(), known.end());

@@ -58,9 +58,6 @@ class LocatedError : public Error {
 [[noreturn]] void fail_at(const std::string& source, std::int64_t line, std::string_view layer,
                           const std::string& message);
 
-// A name from a file, fit for a message: shortened, without control characters.
-[[nodiscard]] std::string shown(std::string_view name);
-
 // An unknown key, layer or block: names the nearest right one.
 [[nodiscard]] std::string unknown(std::string_view kind, std::string_view name,
                                   const std::vector<std::string>& known);

@@ -1,4 +1,5 @@
 // From a network file to the list of layers: blocks are expanded, inputs found, shapes inferred.
+#include "base/names.h"
 #include "descent/error.h"
 #include "network/document.h"
 

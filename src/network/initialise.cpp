@@ -1,5 +1,6 @@
 // First values of the parameters. Every element is a pure function of the seed, its tensor's position
 // in the layout and its own position, so loops may run in any order.
+#include "descent/error.h"
 #include "descent/parameters.h"
 #include "descent/random.h"
 
@@ -62,7 +63,9 @@ struct FirstValues {
   void operator()(const BatchNorm& /*norm*/) const {
     std::fill(values.begin(), values.end(), is_bias(entry) ? 0.0F : 1.0F);
   }
-  void operator()(const auto& /*other*/) const {}  // has no parameters
+  void operator()(const auto& /*other*/) const {
+    throw Error("nothing says what '" + entry.name + "' holds at first", Fault::failure);
+  }
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <exception>
 #include <limits>
 #include <utility>
 
@@ -51,7 +52,14 @@ AssembledPlan::AssembledPlan(Device& device, std::shared_ptr<KernelFactory> fact
       loss_rows_(request.loss ? static_cast<std::size_t>(request.batch) * 2 : 0),
       observation_(std::make_unique<Observation>(assembly_.nodes, request)) {}
 
-AssembledPlan::~AssembledPlan() = default;
+// What was summarised on the device may be on its way into this plan still.
+AssembledPlan::~AssembledPlan() {
+  if (request_.watch.empty()) return;
+  try {
+    device_->wait();
+  } catch (const std::exception&) {  // who asks the device for something next hears of it
+  }
+}
 
 void* AssembledPlan::address(SlotId slot) const {
   const std::optional<std::size_t>& offset = assembly_.slots[slot].offset;
@@ -281,6 +289,7 @@ std::optional<std::string> AssembledPlan::first_nonfinite_layer(const StepContex
   require_bound();
   factory_->enter();
   refresh_if_stale();
+  std::optional<std::string> found;
   std::vector<float> values;
   for (std::size_t i = 0; i < assembly_.nodes.size(); ++i) {
     const Node& node = assembly_.nodes[i];
@@ -296,10 +305,12 @@ std::optional<std::string> AssembledPlan::first_nonfinite_layer(const StepContex
     values.resize(static_cast<std::size_t>(desc.shape.elements()));
     device_->download(values, output, desc.type);
     if (!std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); })) {
-      return node.name;
+      found = node.name;
+      break;
     }
   }
-  return std::nullopt;
+  if (request_.mode == Mode::train) store_->mark_changed();  // the running statistics, once more
+  return found;
 }
 
 std::vector<OperationReport> AssembledPlan::explain(int runs) {
@@ -328,6 +339,8 @@ std::vector<OperationReport> AssembledPlan::explain(int runs) {
                    seconds_of(*device_, [&] { factory_->run({}, {}, [&] { kernel.backward({}); }); }));
     }
   }
+
+  if (request_.mode == Mode::train && runs > 0) store_->mark_changed();  // the running statistics
 
   std::vector<OperationReport> reports;
   if (const double seconds = observation_->mean_load_seconds(); runs == 0 && seconds > 0) {

@@ -50,8 +50,7 @@ void check_device_name(std::string_view name) {
     if (name == known) return;
   }
   if (cuda_ordinal(name)) return;
-  if (name == "cpu")
-    throw Error("this descent was built without the CPU device (oneDNN); --device cuda is there");
+  if (name == "cpu") throw Error("this descent was built without the CPU device (oneDNN); it has 'cuda'");
   if (name.starts_with("cuda:")) {
     throw Error("'" + std::string(name) + "' names no device: after 'cuda:' comes the number of a GPU, from 0");
   }

@@ -3,6 +3,9 @@
 #include "report/run_report.h"
 
 #include <algorithm>
+#include <exception>
+#include <string>
+#include <utility>
 
 namespace descent {
 
@@ -38,7 +41,13 @@ void ReportWriter::write_after(Seconds pause) {
 
 void ReportWriter::write() {
   const Clock::time_point begin = Clock::now();
-  report::write_report(folder_);
+  try {
+    report::write_report(folder_);
+  } catch (const std::exception& error) {
+    if (const auto warn = std::exchange(warn_, nullptr)) {
+      warn(std::string("there is no report of this run from now on: ") + error.what());
+    }
+  }
   written_ = Clock::now();
   cost_ = written_ - begin;
 }

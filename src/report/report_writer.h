@@ -5,6 +5,9 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
+#include <string>
+#include <utility>
 
 namespace descent {
 
@@ -13,7 +16,9 @@ namespace descent {
 // to take no more than a fiftieth of the time.
 class ReportWriter : public Observer {
  public:
-  explicit ReportWriter(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  // `warn` hears of a report that cannot be written, once; the run goes on.
+  ReportWriter(std::filesystem::path folder, std::function<void(const std::string&)> warn)
+      : folder_(std::move(folder)), warn_(std::move(warn)) {}
 
   void before_fit(FitState& state) override;
   void after_batch(FitState& state) override;
@@ -28,8 +33,9 @@ class ReportWriter : public Observer {
   void write();
 
   std::filesystem::path folder_;
-  Clock::time_point written_;  // when it was last done
-  Seconds cost_{0};            // of the last writing
+  std::function<void(const std::string&)> warn_;  // empty once it was called
+  Clock::time_point written_;                     // when it was last done
+  Seconds cost_{0};                               // of the last writing
 };
 
 }  // namespace descent

@@ -2,6 +2,8 @@
 // what is there is read, what is not is empty. Numbers that are missing are NaN.
 #pragma once
 
+#include "descent/statistics.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -12,7 +14,7 @@
 namespace descent::report {
 
 constexpr double missing = std::numeric_limits<double>::quiet_NaN();
-constexpr std::size_t histogram_bins = 40;
+constexpr std::size_t histogram_bins = Summary::bins;
 
 struct Curve {
   std::vector<double> x;

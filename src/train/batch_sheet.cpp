@@ -53,7 +53,8 @@ void BatchSheet::after_loss(FitState& state) {
   written_ = true;
   const Shape& shape = data_.train.shape;
   const auto elements = static_cast<std::size_t>(shape.elements());
-  const std::size_t count = std::min(state.batch_indices.size(), most_pictures);
+  const std::size_t count =
+      std::min(state.batch_indices.size(), tiles_of_sheet(shape, sheet_columns, most_pictures));
   // In pieces: a copy of the whole batch would be the moment of most memory in a run.
   std::vector<float> inputs(count * elements);
   std::vector<float> others(count * elements);

@@ -8,8 +8,8 @@
 
 namespace descent {
 
-// The first 64 pictures of a fit's first training batch: what they are, and the network's inputs, of which
-// the batch's lowest value is black and its highest white.
+// The first pictures of a fit's first training batch, 64 or fewer large ones: what they are, and the network's
+// inputs, of which the batch's lowest value is black and its highest white.
 class BatchSheet : public Observer {
  public:
   static constexpr std::size_t most_pictures = 64;

@@ -1,7 +1,5 @@
 #include "train/event_file.h"
 
-#include "descent/picture.h"
-
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -133,10 +131,18 @@ void EventValues::add_histogram(std::string_view tag, const Summary& summary) {
 }
 
 void EventValues::add_picture(std::string_view tag, const std::string& png) {
-  const Picture picture =
-      decode_picture({reinterpret_cast<const std::uint8_t*>(png.data()), png.size()}, std::string(tag));
-  add(tag, bytes_field(4, integer_field(1, picture.height) + integer_field(2, picture.width) +
-                              integer_field(3, picture.channels) + bytes_field(4, png)));
+  // Where a PNG file's first chunk, IHDR, has them.
+  constexpr std::size_t width_at = 16;
+  constexpr std::size_t height_at = 20;
+  constexpr std::size_t colour_at = 25;
+  constexpr std::uint8_t grey = 0;
+  const auto byte = [&](std::size_t at) { return static_cast<std::uint8_t>(png.at(at)); };
+  const auto number = [&](std::size_t at) {
+    return std::int64_t{byte(at)} << 24 | byte(at + 1) << 16 | byte(at + 2) << 8 | byte(at + 3);
+  };
+  const std::int64_t channels = byte(colour_at) == grey ? 1 : 3;
+  add(tag, bytes_field(4, integer_field(1, number(height_at)) + integer_field(2, number(width_at)) +
+                              integer_field(3, channels) + bytes_field(4, png)));
 }
 
 EventFile::EventFile(const fs::path& folder) : file_(new_file(folder)) {

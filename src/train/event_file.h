@@ -25,7 +25,7 @@ class EventValues {
   // Of a summary's histogram of absolute values. Their smallest and largest are the edges of the bins that hold
   // any, their sum is that of the bins' middles; the sum of squares is exact.
   void add_histogram(std::string_view tag, const Summary& summary);
-  void add_picture(std::string_view tag, const std::string& png);
+  void add_picture(std::string_view tag, const std::string& png);  // a file of png_bytes()
 
   [[nodiscard]] bool empty() const { return message_.empty(); }
   [[nodiscard]] const std::string& message() const { return message_; }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <exception>
 #include <numeric>
 #include <utility>
 
@@ -68,16 +69,16 @@ class Fit {
                      request_for(Mode::infer, settings.precision)),
         watched_plans_(watched_plans(network, store, data.train, settings)),
         valid_order_(epoch_order(data.valid.size(), false, settings.seed, 0)),
-        train_pictures_(place(data.train)),
-        valid_pictures_(place(data.valid)),
         learning_rate_(std::visit([](const auto& rule) { return rule.learning_rate; }, optimizer_)),
-        state_{settings, store, optimizer_, learning_rate_, train_plans_.batches(), 0, 0, true, 0, 0, 0,
-               {},       {},    nullptr,    false} {
+        state_{settings, store,   optimizer_, learning_rate_, train_plans_.batches(), 0, 0, true, 0, 0, 0, {},
+               {},       nullptr, false,      false} {
     workspace_ = device_.allocate(std::max({train_plans_.workspace_bytes(), valid_plans_.workspace_bytes(),
                                             watched_plans_ ? watched_plans_->workspace_bytes() : 0}));
     train_plans_.bind(workspace_);
     valid_plans_.bind(workspace_);
     if (watched_plans_) watched_plans_->bind(workspace_);
+    train_pictures_ = place(data.train);  // in what memory is left
+    valid_pictures_ = place(data.valid);
   }
 
   std::vector<EpochMetrics> run() {
@@ -116,7 +117,12 @@ class Fit {
     state_.running = {};
     in_scope(Scope::epoch, [&] {
       for (std::int64_t batch = 0; batch < plans.batches() && !(training && out_of_steps()); ++batch) {
-        one_batch(plans, plans.range(batch), source, order);
+        try {
+          one_batch(plans, plans.range(batch), source, order);
+        } catch (const Cancel&) {  // of the epoch or the fit: the batch counts as one that was cancelled alone
+          if (training) ++state_.step;
+          throw;
+        }
         if (training) ++state_.step;
       }
       device_.wait();
@@ -189,24 +195,30 @@ class Fit {
     for (Observer* observer : observers_) (observer->*hook)(state_);
   }
 
-  // before, body, after; a Cancel of this scope ends here, any other goes on outwards; cleanup in every case.
+  // before, body, after; a Cancel of this scope ends here, anything else goes on outwards. In every case all
+  // observers clean up: an error of theirs counts if there is no earlier one.
   template <class Body>
   void in_scope(Scope scope, const Body& body) {
     const ScopeHooks hooks = hooks_of(scope);
-    try {
+    std::exception_ptr leaving;
+    bool failed = false;
+    const auto attempt = [&](const auto& work) {
+      try {
+        work();
+      } catch (const Cancel& cancel) {
+        if (cancel.scope != scope && !leaving) leaving = std::current_exception();
+      } catch (...) {
+        if (!failed) leaving = std::current_exception();
+        failed = state_.failed = true;
+      }
+    };
+    attempt([&] {
       notify(hooks.before);
       body();
       notify(hooks.after);
-    } catch (const Cancel& cancel) {
-      if (cancel.scope != scope) {
-        notify(hooks.cleanup);
-        throw;
-      }
-    } catch (...) {
-      notify(hooks.cleanup);
-      throw;
-    }
-    notify(hooks.cleanup);
+    });
+    for (Observer* observer : observers_) attempt([&] { (observer->*hooks.cleanup)(state_); });
+    if (leaving) std::rethrow_exception(leaving);
   }
 
   const Network& network_;

@@ -5,24 +5,12 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <exception>
 #include <utility>
 
 namespace descent {
 
 namespace {
-
-// Gives the store back what it held, however the search ends.
-class Restorer {
- public:
-  explicit Restorer(ParameterStore& store) : store_(store), kept_(store.download()) {}
-  ~Restorer() { store_.upload(kept_); }
-  Restorer(const Restorer&) = delete;
-  Restorer& operator=(const Restorer&) = delete;
-
- private:
-  ParameterStore& store_;
-  HostParameters kept_;
-};
 
 TrainSettings search_settings(const TrainSettings& settings, const FinderSettings& finder) {
   TrainSettings search = settings;
@@ -78,11 +66,20 @@ RateSearch find_learning_rate(const Network& network, ParameterStore& store, con
                               const TrainSettings& settings, const FinderSettings& finder,
                               std::span<Observer* const> others) {
   check_finder(finder);
-  const Restorer restorer(store);
+  const HostParameters kept = store.download();
   RateFinder searcher(finder);
   std::vector<Observer*> observers{&searcher};
   observers.insert(observers.end(), others.begin(), others.end());
-  fit(network, store, data, search_settings(settings, finder), observers);
+  try {
+    fit(network, store, data, search_settings(settings, finder), observers);
+  } catch (...) {
+    try {
+      store.upload(kept);
+    } catch (const std::exception&) {  // what ended the search says why
+    }
+    throw;
+  }
+  store.upload(kept);
   return {searcher.rows(), searcher.diverged(), suggest_rate(searcher.rows())};
 }
 

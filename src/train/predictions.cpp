@@ -46,7 +46,7 @@ void PredictionRecorder::take(std::uint32_t index, std::span<const float> logits
   const auto highest = std::max_element(logits.begin(), logits.end());
   const auto said = static_cast<std::size_t>(highest - logits.begin());
   ++counts_[static_cast<std::size_t>(data_.valid.labels[index]) * classes_ + said];
-  if (worst_.size() == most_worst) {
+  if (worst_.size() == tiles_of_sheet(data_.valid.shape, sheet_columns, most_worst)) {
     if (loss <= worst_.back().loss) return;
     worst_.pop_back();
   }

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <exception>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -47,9 +46,7 @@ void RunRecord::after_fit(FitState& /*state*/) {
 }
 
 void RunRecord::cleanup_fit(FitState& state) {
-  // The loop cleans up inside its handler of an exception, and after that of a Cancel.
-  const bool failed = std::current_exception() != nullptr;
-  write(state, failed ? "failed" : went_through_ ? "done" : "interrupted", now());
+  write(state, state.failed ? "failed" : went_through_ ? "done" : "interrupted", now());
 }
 
 void RunRecord::write(const FitState& state, const std::string& outcome, const std::string& finished) const {

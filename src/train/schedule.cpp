@@ -58,7 +58,9 @@ ScheduleValue LinearRate::at(const ScheduleMoment& now) const {
 }
 
 ScheduleValue StepRate::at(const ScheduleMoment& now) const {
-  const std::int64_t size = step_size > 0 ? static_cast<std::int64_t>(step_size) : (now.total + 2) / 3;
+  constexpr double longest = 9e15;  // all whole numbers up to there
+  const std::int64_t size =
+      step_size > 0 ? static_cast<std::int64_t>(std::min(step_size, longest)) : (now.total + 2) / 3;
   const std::int64_t falls = now.tick / size;
   return {now.rate * std::pow(step_factor, static_cast<double>(falls))};
 }
@@ -125,14 +127,13 @@ ScheduleValue value_at(const ScheduleSettings& schedule, const ScheduleMoment& n
 void check_schedule(const ScheduleSettings& schedule, std::int64_t total) {
   if (schedule.warmup > 0 && std::holds_alternative<OneCycle>(schedule.schedule)) {
     throw Error(
-        "schedule 'onecycle' takes no warmup: its rate rises by itself, and --pct-start says for which share "
-        "of the run");
+        "schedule 'onecycle' takes no warmup: its rate rises by itself, and pct-start says for which share of "
+        "the run");
   }
   if (schedule.warmup >= total && schedule.warmup > 0) {
     const std::string unit = schedule.by == ScheduleBy::step ? "steps" : "epochs";
     throw Error("a warmup of " + std::to_string(schedule.warmup) + " " + unit +
-                " leaves nothing of this run, which has " + std::to_string(total) +
-                ": give a smaller --warmup");
+                " leaves nothing of this run, which has " + std::to_string(total) + ": give a smaller one");
   }
 }
 

@@ -29,7 +29,7 @@ bool matches(const Layer& layer, std::string_view pattern) {
     if (std::ranges::find(names, one) == names.end()) names.push_back(one);
   }
   const std::string given = kind ? pattern.substr(kind_prefix.size()) : pattern;
-  throw Error("--watch: " + unknown_name(kind ? "kind of layer" : "layer", given, names));
+  throw Error(unknown_name(kind ? "kind of layer" : "layer", given, names));
 }
 
 bool has_parameters(const Layer& layer) {

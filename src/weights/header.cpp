@@ -1,5 +1,6 @@
 #include "weights/header.h"
 
+#include "base/names.h"
 #include "descent/error.h"
 
 #include <algorithm>
@@ -34,7 +35,7 @@ class HeaderReader : public nlohmann::json_sax<Json> {
   bool boolean(bool /*value*/) override { refuse("a true or false"); }
   bool number_integer(number_integer_t /*value*/) override { refuse("a negative number"); }
   bool number_float(number_float_t /*value*/, const string_t& text) override {
-    refuse("the number " + printable(text));
+    refuse("the number " + shown(text));
   }
   bool binary(binary_t& /*value*/) override { refuse("binary data"); }
 
@@ -59,7 +60,7 @@ class HeaderReader : public nlohmann::json_sax<Json> {
     } else if (place_ == Place::tensor && key_ == "dtype") {
       entry_.type = type_named(value);
     } else {
-      refuse("the text '" + printable(value) + "'");
+      refuse("the text '" + shown(value) + "'");
     }
     return true;
   }
@@ -83,11 +84,11 @@ class HeaderReader : public nlohmann::json_sax<Json> {
 
   bool key(string_t& value) override {
     if (!(place_ == Place::root ? names_ : keys_).insert(value).second) {
-      fail("the key '" + printable(value) + "' twice");
+      fail("the key '" + shown(value) + "' twice");
     }
     key_ = std::move(value);
     if (place_ == Place::tensor && key_ != "dtype" && key_ != "shape" && key_ != "data_offsets") {
-      fail("the unknown key '" + printable(key_) + "' in tensor '" + printable(entry_.name) + "'");
+      fail("the unknown key '" + shown(key_) + "' in tensor '" + shown(entry_.name) + "'");
     }
     return true;
   }
@@ -95,7 +96,7 @@ class HeaderReader : public nlohmann::json_sax<Json> {
   bool end_object() override {
     if (place_ == Place::tensor) {
       if (keys_.size() != 3) {
-        fail("tensor '" + printable(entry_.name) + "' without all of dtype, shape and data_offsets");
+        fail("tensor '" + shown(entry_.name) + "' without all of dtype, shape and data_offsets");
       }
       header_.entries.push_back(std::move(entry_));
     }
@@ -137,9 +138,9 @@ class HeaderReader : public nlohmann::json_sax<Json> {
   [[noreturn]] void refuse(const std::string& what) const {
     std::string where;
     if (place_ == Place::metadata || (place_ == Place::root && !key_.empty())) {
-      where = " at '" + printable(key_) + "'";
+      where = " at '" + shown(key_) + "'";
     } else if (place_ != Place::start && place_ != Place::root) {
-      where = " as " + key_ + " of tensor '" + printable(entry_.name) + "'";
+      where = " as " + key_ + " of tensor '" + shown(entry_.name) + "'";
     }
     fail(what + where);
   }
@@ -147,8 +148,8 @@ class HeaderReader : public nlohmann::json_sax<Json> {
   [[nodiscard]] DType type_named(std::string_view text) const {
     const auto* found = std::ranges::find(type_names, text, &TypeName::name);
     if (found != type_names.end()) return found->type;
-    throw Error("'" + source_ + "': tensor '" + printable(entry_.name) + "' has the element type '" +
-                printable(text) + "'; read are F64, F32, BF16, F16, I64, I32 and U8");
+    throw Error("'" + source_ + "': tensor '" + shown(entry_.name) + "' has the element type '" + shown(text) +
+                "'; read are F64, F32, BF16, F16, I64, I32 and U8");
   }
 
   Header& header_;
@@ -173,7 +174,7 @@ bool wanted_bytes(const HeaderEntry& entry, std::uint64_t& bytes) {
 void check_entries(const std::vector<HeaderEntry>& entries, std::uint64_t data_bytes,
                    const std::string& source) {
   const auto fail = [&](const HeaderEntry& entry, const std::string& what) {
-    throw Error("'" + source + "' is damaged: tensor '" + printable(entry.name) + "' " + what);
+    throw Error("'" + source + "' is damaged: tensor '" + shown(entry.name) + "' " + what);
   };
   std::uint64_t position = 0;
   for (const HeaderEntry& entry : entries) {
@@ -200,14 +201,6 @@ void check_entries(const std::vector<HeaderEntry>& entries, std::uint64_t data_b
 }
 
 }  // namespace
-
-std::string printable(std::string_view name) {
-  constexpr std::size_t longest = 120;
-  std::string text(name.substr(0, longest));
-  std::ranges::replace_if(
-      text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
-  return name.size() > longest ? text + "…" : text;
-}
 
 Header parse_header(std::string_view json, std::uint64_t data_bytes, const std::string& source) {
   // The parser takes a zero byte for the end of the text and skips a byte order mark.

@@ -35,7 +35,4 @@ struct Header {
 [[nodiscard]] std::string header_text(const std::map<std::string, std::string>& metadata,
                                       const std::vector<const FileTensor*>& tensors);
 
-// A name for a message: control characters replaced, cut if long.
-[[nodiscard]] std::string printable(std::string_view name);
-
 }  // namespace descent

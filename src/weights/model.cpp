@@ -1,3 +1,4 @@
+#include "base/names.h"
 #include "descent/error.h"
 #include "descent/weights.h"
 #include "weights/header.h"
@@ -77,7 +78,7 @@ Model load_model(const fs::path& model, const std::optional<std::string>& networ
   const SafetensorsFile content = read_safetensors(file);
   if (const std::string* written = find_metadata(content, version_key); written && *written != version) {
     throw Error("'" + source + "' was written by another version of descent: its " + version_key + " is '" +
-                printable(*written) + "', this one reads " + version);
+                shown(*written) + "', this one reads " + version);
   }
   std::vector<std::string> classes;
   if (const std::string* text = find_metadata(content, classes_key)) classes = parse_classes(*text, source);

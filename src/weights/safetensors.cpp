@@ -1,4 +1,5 @@
 #include "base/files.h"
+#include "base/names.h"
 #include "descent/error.h"
 #include "descent/weights.h"
 #include "weights/header.h"
@@ -72,7 +73,7 @@ void write_safetensors(const fs::path& file, const SafetensorsFile& content) {
     std::uint64_t bytes = size_of(tensor.type);
     for (const std::int64_t dimension : tensor.shape) bytes *= static_cast<std::uint64_t>(dimension);
     if (bytes != tensor.bytes.size() || !names.insert(tensor.name).second || tensor.name == "__metadata__") {
-      throw Error("cannot write '" + file.string() + "': tensor '" + printable(tensor.name) +
+      throw Error("cannot write '" + file.string() + "': tensor '" + shown(tensor.name) +
                       "' has a name or a size that does not fit",
                   Fault::failure);
     }

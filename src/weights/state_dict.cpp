@@ -58,7 +58,7 @@ class TensorIndex {
     }
     std::string message = "'" + source_ + "' has no tensor '" + name + "', which the network needs";
     const std::string_view nearest = nearest_name(name, others);
-    if (!nearest.empty()) message += " (the nearest in the file is '" + printable(nearest) + "')";
+    if (!nearest.empty()) message += " (the nearest in the file is '" + shown(nearest) + "')";
     throw Error(message);
   }
 
@@ -68,7 +68,7 @@ class TensorIndex {
     const std::set<std::string_view> names = names_of(layout);
     const std::vector<std::string_view> wanted(names.begin(), names.end());
     std::string message =
-        "'" + source_ + "' holds a tensor '" + printable(name) + "', which the network does not have";
+        "'" + source_ + "' holds a tensor '" + shown(name) + "', which the network does not have";
     const std::string_view nearest = nearest_name(name, wanted);
     if (!nearest.empty()) message += " (its nearest is '" + std::string(nearest) + "')";
     throw Error(message);
@@ -80,8 +80,8 @@ class TensorIndex {
 };
 
 [[noreturn]] void fail_type(const FileTensor& tensor, const std::string& wanted, const std::string& source) {
-  throw Error("'" + source + "': tensor '" + printable(tensor.name) + "' holds " +
-              std::string(name(tensor.type)) + " elements, the network needs " + wanted);
+  throw Error("'" + source + "': tensor '" + shown(tensor.name) + "' holds " + std::string(name(tensor.type)) +
+              " elements, the network needs " + wanted);
 }
 
 void take_floats(TensorIndex& index, const std::vector<ParameterEntry>& entries, std::vector<float>& flat,

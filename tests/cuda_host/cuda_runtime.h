@@ -179,10 +179,11 @@ cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribu
 
 struct cudaFuncAttributes {
   int ptxVersion;
+  std::size_t sharedSizeBytes;
 };
 template <class... Parameters>
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, void (* /*function*/)(Parameters...)) {
-  *attributes = {90};
+  *attributes = {90, 0};
   return cudaSuccess;
 }
 

@@ -18,6 +18,7 @@ class TestStream {
     check(cudaStreamCreateWithFlags(&context_.stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
     context_.multiprocessors = 3;
     context_.compute = 90;
+    context_.shared_bytes = std::size_t{227} << 10U;
     context_.tensor_cores = true;
     if (beside) side_ = std::make_unique<SideStream>(context_.stream);
     context_.side = side_.get();
