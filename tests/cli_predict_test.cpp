@@ -376,4 +376,33 @@ BOOST_AUTO_TEST_CASE(eval_measures_loss_and_accuracy_of_the_validation_pictures)
   BOOST_TEST(object.size() == 4U);
 }
 
+// Folders lie in another order than the model's classes, and have some of them.
+BOOST_AUTO_TEST_CASE(eval_knows_the_classes_of_a_folder_by_their_names) {
+  const std::size_t said = expected(first).index;
+  const std::size_t other = said == 0 ? 9 : 0;
+  const fs::path data = folder / "classes";
+  for (const std::size_t index : {said, other}) {
+    std::string name = class_names[index];
+    std::ranges::replace(name, '/', '-');
+    for (int i = 0; i < 10; ++i) {
+      fs::create_directories(data / name);
+      fs::copy_file(first, data / name / (std::to_string(i) + ".bmp"));
+    }
+  }
+  const ProgramResult result = run_program({"eval", run, "--data", data.string(), "--json"});
+  BOOST_TEST(result.code == 0, result.err);
+  BOOST_TEST(Json::parse(result.out).at("accuracy").get<double>() == 0.5);
+
+  fs::rename(data / class_names[said == 0 ? 9 : said], data / "Hat");
+  const ProgramResult refused = run_program({"eval", run, "--data", data.string()});
+  BOOST_TEST(refused.code == 2);
+  BOOST_TEST(contains(refused.err, "no class 'Hat'"), refused.err);
+  BOOST_TEST(contains(refused.err, "T-shirt/top, Trouser"), refused.err);
+}
+
+BOOST_AUTO_TEST_CASE(help_may_be_asked_for_as_a_verb) {
+  BOOST_TEST(run_program({"help"}).out == run_program({"--help"}).out);
+  BOOST_TEST(run_program({"help", "eval"}).out == run_program({"eval", "--help"}).out);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -249,6 +249,7 @@ BOOST_AUTO_TEST_CASE(an_unknown_key_or_operation_or_block_names_the_nearest) {
   BOOST_TEST(
       layer_refused("{ name = 'c', op = 'convolution', out = 4 },", {"layer 'c'", "op 'convolution'", "conv"}));
   BOOST_TEST(layer_refused("{ name = 'c', op = 'max_poool' },", {"layer 'c'", "'max_pool'"}));
+  BOOST_TEST(layer_refused("{ name = 'c', op = 'relu' },", {"layer 'c'", "'general_relu'"}));
   BOOST_TEST(refused(replaced(good, "block = \"unit\"", "block = \"unti\""),
                      {"layer 'stage.0.a'", "block 'unti'", "'unit'"}));
   BOOST_TEST(layer_refused("{ name = 'c', block = 'b' },", {"layer 'c'", "block 'b'", "there is none"}));

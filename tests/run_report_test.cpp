@@ -314,6 +314,13 @@ BOOST_AUTO_TEST_CASE(a_comparison_leaves_out_folders_of_searches_and_says_so) {
   BOOST_TEST(both.err.find("'" + search + "' is left out") != std::string::npos, both.err);
   BOOST_TEST(both.out.find("lr-find") == std::string::npos, both.out);
   fs::remove(page);
+  fs::create_directories(folder / "killed");  // while its kernels were timed
+  write_text(folder / "killed/steps.csv", "step,lr,train_loss,momentum\n");
+  const ProgramResult again =
+      run_program({"compare", (folder / "killed").string(), (folder / "run").string(), "--out", page});
+  BOOST_TEST(again.code == 0, again.err);
+  BOOST_TEST(again.err.find("killed' is left out") != std::string::npos, again.err);
+  fs::remove(page);
   const ProgramResult none = run_program({"compare", search, "--out", page});
   BOOST_TEST(none.code == 2, none.err);
   BOOST_TEST(none.err.find("none of the folders holds a run") != std::string::npos, none.err);

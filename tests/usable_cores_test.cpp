@@ -5,6 +5,8 @@
 #include "cpu/parallel.h"
 #include "descent/device.h"
 
+#include <signal.h>
+
 #include <boost/test/unit_test.hpp>
 
 #include <atomic>
@@ -187,6 +189,19 @@ BOOST_AUTO_TEST_CASE(the_users_number_of_threads_is_read) {
   BOOST_TEST(read("") == -1);
   BOOST_TEST(read("0") == -1);
   BOOST_TEST(read("many") == -1);
+}
+
+// Kernels of oneDNN's use the stack pointer for something else: the thread that calls says where handlers run.
+BOOST_AUTO_TEST_CASE(signals_are_taken_by_the_thread_that_calls) {
+  descent::flush_denormals(3);
+  int blocked = 0;
+#pragma omp parallel num_threads(3) reduction(+ : blocked)
+  {
+    sigset_t mask;
+    pthread_sigmask(SIG_BLOCK, nullptr, &mask);
+    blocked += sigismember(&mask, SIGINT) == 1 && sigismember(&mask, SIGSEGV) == 0 ? 1 : 0;
+  }
+  BOOST_TEST(blocked == 2);
 }
 
 BOOST_AUTO_TEST_CASE(denormals_count_as_zero_in_every_thread) {

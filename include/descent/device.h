@@ -1,5 +1,6 @@
 // The one device interface. A device is given a network with batch size and mode and returns a
-// prepared plan; a step then only executes: no allocation, no primitive creation, no layout decision.
+// prepared plan; a step then only executes: no tensor is allocated, no primitive created, no layout
+// decided.
 #pragma once
 
 #include "descent/buffer.h"
@@ -250,12 +251,15 @@ struct DeviceOptions {
   bool tf32 = false;  // CUDA's libraries may round the factors of products in f32 to 10 bits behind the point
   // Told, in one sentence and at most once, how the first plan falls short of what was asked for.
   std::function<void(const std::string&)> warn{};
+  // Told, in one sentence and at most once, what a start waits for, if it takes more than a second.
+  std::function<void(const std::string&)> tell{};
 };
 
 // "cpu", "cuda", "cuda:1" (the second GPU). Throws Error with the nearest name, or one sentence on what the
 // device lacks. The CPU changes how the calling thread computes, and every thread that calls it later: numbers
 // too small to be normal count as zero, and OpenMP's teams have the device's threads; and for the process, that
-// oneDNN keeps f32 as it is. These settings stay.
+// oneDNN keeps f32 as it is. These settings stay. While the CPU computes, handlers of signals need a stack of
+// their own (sigaltstack, SA_ONSTACK): kernels of oneDNN's use the stack pointer for something else.
 [[nodiscard]] std::unique_ptr<Device> make_device(std::string_view name, const DeviceOptions& options);
 // Kinds of devices that this build knows, whether this machine has one or not.
 [[nodiscard]] std::vector<std::string> device_names();

@@ -1,5 +1,5 @@
 // A network is data: named layers in the order in which they run, each with its operation, inputs and
-// inferred output shape. It is read from a TOML file (docs: README, "A network is a text file").
+// inferred output shape. It is read from a TOML file (src/network/README.md says how).
 #pragma once
 
 #include "descent/ops.h"

@@ -1,5 +1,6 @@
 // Schedules: the learning rate, and for some the momentum, as a function of time alone. Each is one struct:
-// its options and its rule. To add one: a struct here and its name in Schedule; nothing else.
+// its options and its rule. To add one: a struct here and its name in Schedule; nothing else. One that begins
+// with a rise of its own, so that a warmup would be another, names the option that says how long (`rises_for`).
 // Time is counted in ticks from 0: training steps or epochs. The rules are those of torch.optim.lr_scheduler.
 #pragma once
 
@@ -55,6 +56,7 @@ struct OneCycle {
   static constexpr std::string_view name = "onecycle";
   static constexpr std::string_view summary =
       "up to a high rate and down to almost none; momentum goes against it";
+  static constexpr std::string_view rises_for = "pct_start";
   double max_lr = 0;
   double pct_start = 0.3;
   double div = 25;
@@ -129,6 +131,8 @@ using Schedule = std::variant<ConstantRate, CosineRate, OneCycle, LinearRate, St
 
 [[nodiscard]] std::string_view name(const Schedule& schedule);
 [[nodiscard]] std::string_view summary(const Schedule& schedule);
+// The option that says how long the schedule rises by itself, and so takes no warmup; empty: it takes one.
+[[nodiscard]] std::string_view rises_for(const Schedule& schedule);
 [[nodiscard]] std::vector<OptionValue> options(const Schedule& schedule);
 // Throws Error if the schedule has no such option, or the value is outside its limits.
 void set_option(Schedule& schedule, std::string_view option, double value);

@@ -35,6 +35,10 @@ std::string_view nearest_name(std::string_view name, std::span<const std::string
       best = candidate;
     }
   }
+  if (!best.empty() || name.size() < 3) return best;
+  for (const std::string_view candidate : candidates) {  // "relu" of "general_relu"
+    if (candidate.find(name) != std::string_view::npos) return candidate;
+  }
   return best;
 }
 

@@ -7,7 +7,8 @@
 
 namespace descent {
 
-// The candidate with the smallest edit distance to `name`, if it is near enough to be meant; else empty.
+// The candidate with the smallest edit distance to `name`, if it is near enough to be meant, else the first
+// that has `name` in it; else empty.
 [[nodiscard]] std::string_view nearest_name(std::string_view name,
                                             std::span<const std::string_view> candidates);
 

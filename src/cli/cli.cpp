@@ -111,6 +111,7 @@ std::string_view DeviceArguments::precision_name() const {
 std::unique_ptr<Device> DeviceArguments::make() const {
   DeviceOptions telling = options;
   telling.warn = warn;
+  telling.tell = [](const std::string& sentence) { show(stderr, fmt::format("descent: {}\n", sentence)); };
   return make_device(device, telling);
 }
 

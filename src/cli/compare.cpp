@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -32,12 +33,18 @@ void compare(const std::vector<std::string>& names, const fs::path& out) {
   const std::vector<std::string> labels = report::unique_labels(folders);
   std::vector<report::LabelledRun> runs;
   for (std::size_t k = 0; k < folders.size(); ++k) {
+    const auto leave_out = [&](std::string_view holds) {  // runs/* has them too
+      fmt::print(stderr, "descent: '{}' is left out: it holds {}\n", folders[k].string(), holds);
+    };
+    if (report::ended_before_it_began(folders[k])) {
+      leave_out("a run that ended before its first step");
+      continue;
+    }
     report::RunFiles files = report::read_run(folders[k]);
     if (report::has_run(files)) {
       runs.push_back({labels[k], std::move(files)});
-    } else {  // runs/* has them too
-      fmt::print(stderr, "descent: '{}' is left out: it holds a search of 'descent lr-find' and no run\n",
-                 folders[k].string());
+    } else {
+      leave_out("a search of 'descent lr-find' and no run");
     }
   }
   if (runs.empty()) throw Error("none of the folders holds a run: make one with 'descent train'");

@@ -47,9 +47,8 @@ void devices() {
 void data_sets() {
   for (const KnownDataSet& known : known_data_sets()) {
     const std::filesystem::path folder = find_data_set(known);
-    line("data set", folder.empty()
-                         ? fmt::format("{}: not found; tools/get_dataset {} fetches it", known.name, known.name)
-                         : fmt::format("{}: {}", known.name, folder.string()));
+    line("data set", folder.empty() ? fmt::format("{}: not found; to get it: {}", known.name, known.how_to_get)
+                                    : fmt::format("{}: {}", known.name, folder.string()));
   }
 }
 

@@ -46,7 +46,7 @@ constexpr auto footer =
 bool matters(const Setting& setting) {
   constexpr std::array<std::string_view, 8> without{"lr",     "schedule", "schedule-by", "warmup",
                                                     "epochs", "steps",    "watch",       "watch-every"};
-  return !setting.schedules && std::ranges::find(without, setting.name) == without.end();
+  return setting.owner != Setting::Owner::schedule && std::ranges::find(without, setting.name) == without.end();
 }
 
 // A line on standard error every so many steps: on a terminal it is one line that changes.

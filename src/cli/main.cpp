@@ -74,6 +74,17 @@ constexpr auto footer =
   throw Error(message);
 }
 
+// What was typed, last word first, as the parser takes it; "help train" is "train --help".
+std::vector<std::string> reversed_words(int count, char** arguments) {
+  std::vector<std::string> words(arguments + 1, arguments + count);
+  if (!words.empty() && words.front() == "help") {
+    words.erase(words.begin());
+    words.emplace_back("--help");
+  }
+  std::ranges::reverse(words);
+  return words;
+}
+
 void run(int count, char** arguments) {
   CLI::App program("Trains convolutional networks on pictures, evaluates them, and names what is in a picture.",
                    "descent");
@@ -96,7 +107,7 @@ void run(int count, char** arguments) {
   descent::cli::add_compare(program);
 
   try {
-    program.parse(count, arguments);
+    program.parse(reversed_words(count, arguments));
   } catch (const CLI::Success& help) {  // --help, --version
     program.exit(help);
   } catch (const CLI::ExtrasError&) {

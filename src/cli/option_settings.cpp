@@ -144,22 +144,21 @@ bool chooses_another(const GivenSettings& config, const GivenSettings& options, 
 
 std::vector<Setting> optimizer_option_settings() {
   std::vector<Setting> all = family_settings(optimizers());
-  for (Setting& setting : all) setting.optimizers = true;
+  for (Setting& setting : all) setting.owner = Setting::Owner::optimizer;
   return all;
 }
 
 std::vector<Setting> schedule_settings() {
   std::vector<Setting> all;
   all.push_back(
-      {"schedule", "NAME", "how the learning rate changes: see 'descent list schedules'", "constant", false,
-       false, false,
+      {"schedule", "NAME", "how the learning rate changes: see 'descent list schedules'", "constant",
        [](RunSettings& run, const Given& given) { run.schedule.schedule = make_schedule(given.text); },
        [](const RunSettings& run) { return fmt::format("\"{}\"", name(run.schedule.schedule)); }});
   for (Setting& setting : family_settings(schedules())) {
-    setting.schedules = true;
+    setting.owner = Setting::Owner::schedule;
     all.push_back(std::move(setting));
   }
-  all.push_back({"schedule-by", "UNIT", "the schedule's ticks: step or epoch", "step", false, false, false,
+  all.push_back({"schedule-by", "UNIT", "the schedule's ticks: step or epoch", "step",
                  [](RunSettings& run, const Given& given) {
                    run.schedule.by =
                        parse_choice(given.label, given.text, units) == 0 ? ScheduleBy::step : ScheduleBy::epoch;
@@ -168,8 +167,7 @@ std::vector<Setting> schedule_settings() {
                    if (!steers(run)) return std::string();
                    return fmt::format("\"{}\"", units.at(run.schedule.by == ScheduleBy::step ? 0 : 1));
                  }});
-  all.push_back({"warmup", "N", "ticks in which the learning rate first rises in a straight line", "0", false,
-                 false, false,
+  all.push_back({"warmup", "N", "ticks in which the learning rate first rises in a straight line", "0",
                  [](RunSettings& run, const Given& given) {
                    run.schedule.warmup = parse_count(given.label, given.text, 0, most);
                  },
@@ -183,10 +181,17 @@ void drop_options_of_others(GivenSettings& config, const GivenSettings& options)
   const bool optimizer = chooses_another(config, options, "optimizer");
   const bool schedule = chooses_another(config, options, "schedule");
   for (const Setting& setting : settings()) {
-    if ((setting.optimizers && optimizer) || (setting.schedules && schedule)) config.erase(setting.name);
+    using Owner = Setting::Owner;
+    const bool goes =
+        (setting.owner == Owner::optimizer && optimizer) || (setting.owner == Owner::schedule && schedule);
+    if (goes) config.erase(setting.name);
   }
   // A warmup may stay, except where it cannot.
-  if (schedule && options.at("schedule").back().text == OneCycle::name) config.erase("warmup");
+  if (!schedule) return;
+  const std::string& wanted = options.at("schedule").back().text;
+  const std::vector<std::string_view> known = schedule_names();
+  if (std::ranges::find(known, wanted) != known.end() && !rises_for(make_schedule(wanted)).empty())
+    config.erase("warmup");
 }
 
 void check_schedule_settings(const RunSettings& run, const GivenSettings& given) {

@@ -119,14 +119,15 @@ void add_predict(CLI::App& program) {
             [arguments](const std::string& text) {
               arguments->style.format = static_cast<AnswerFormat>(parse_choice("--format", text, formats));
             });
-  verb->add_flag("--logits", arguments->style.logits, "also print the network's raw outputs");
+  verb->add_flag("--logits", arguments->style.logits, "also print the network's raw outputs (default: off)");
   add_value(*verb, "--resize", "RULE",
             "for pictures of another size: fit (shorter side, middle cropped), squash, or imagenet "
             "(shorter side 256 of 224, middle cropped)",
             "fit", [arguments](const std::string& text) {
               arguments->rule.resize = static_cast<Resize>(parse_choice("--resize", text, resizes));
             });
-  verb->add_flag("--invert", arguments->rule.invert, "swap dark and light, for dark drawings on white");
+  verb->add_flag("--invert", arguments->rule.invert,
+                 "swap dark and light, for dark drawings on white (default: off)");
   add_value(*verb, "--batch-size", "N", "pictures at a time", std::to_string(arguments->batch_size),
             [arguments](const std::string& text) {
               arguments->batch_size = parse_count("--batch-size", text, 1, 1 << 20);

@@ -2,6 +2,7 @@
 
 #include "cli/cli.h"
 #include "cli/status_line.h"
+#include "descent/schedule.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -85,9 +86,8 @@ void Progress::after_epoch(FitState& state) {
 
 double Progress::seconds_left(const FitState& state) const {
   const TrainSettings& settings = state.settings;
-  std::int64_t steps = settings.epochs * state.steps_per_epoch;
-  if (settings.steps > 0) steps = std::min(steps, settings.steps);
-  const std::int64_t epochs = (steps + state.steps_per_epoch - 1) / state.steps_per_epoch;
+  const std::int64_t steps = schedule_ticks({.by = ScheduleBy::step}, settings, state.steps_per_epoch);
+  const std::int64_t epochs = schedule_ticks({.by = ScheduleBy::epoch}, settings, state.steps_per_epoch);
   const double picture_of_step =
       static_cast<double>(train_pictures_) / static_cast<double>(state.steps_per_epoch);
   const std::int64_t steps_left = std::max<std::int64_t>(steps - state.step - (state.training ? 1 : 0), 0);

@@ -30,7 +30,7 @@ std::string beside(const std::filesystem::path& config, const std::string& path)
 std::vector<Given> values_of(const Setting& setting, const toml::node& node, const std::string& label) {
   const toml::array* list = node.as_array();
   if (list == nullptr) return {{label, scalar_text(node, label)}};
-  if (!setting.repeated) throw Error(fmt::format("{} takes one value, not a list", label));
+  if (setting.form != Setting::Form::list) throw Error(fmt::format("{} takes one value, not a list", label));
   std::vector<Given> values;
   for (const toml::node& element : *list) values.push_back({label, scalar_text(element, label)});
   return values;
@@ -59,7 +59,7 @@ GivenSettings read_config(const std::filesystem::path& file) {
       throw Error(fmt::format("'{}': {}", file.string(), unknown_name("setting", name, names)));
     }
     std::vector<Given> values = values_of(*found, node, fmt::format("'{}' in '{}'", name, file.string()));
-    if (name == "plan" || name == "init-from") {
+    if (found->form == Setting::Form::file) {
       for (Given& value : values) value.text = beside(file, value.text);
     }
     if (!values.empty()) given.emplace(name, std::move(values));

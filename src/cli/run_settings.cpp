@@ -77,7 +77,7 @@ constexpr std::array<std::string_view, 2> initialisations{"default", "kaiming"};
 
 Setting count_setting(std::string name, std::string help, std::string standard,
                       std::int64_t TrainSettings::*member) {
-  Setting setting{std::move(name), "N", std::move(help), std::move(standard), false, false, false, {}, {}};
+  Setting setting{std::move(name), "N", std::move(help), std::move(standard), {}, {}};
   setting.set = [member](RunSettings& run, const Given& given) {
     run.train.*member = parse_count(given.label, given.text, 1, most);
   };
@@ -96,11 +96,10 @@ std::string absolute_text(const std::filesystem::path& path) {
   return quoted(std::filesystem::absolute(path).lexically_normal().string());
 }
 
-// The order is that of --help and of config.toml; optimizer and schedule come before their options.
-std::vector<Setting> make_settings() {
+std::vector<Setting> data_settings() {
   std::vector<Setting> all;
   all.push_back({"data", "NAME|DIR", "data set: see 'descent list datasets', or a folder", "fashion-mnist",
-                 false, false, false, [](RunSettings& run, const Given& given) { run.data = given.text; },
+                 [](RunSettings& run, const Given& given) { run.data = given.text; },
                  [](const RunSettings& run) {
                    const auto known = known_data_sets();
                    const bool by_name = std::any_of(known.begin(), known.end(),
@@ -108,37 +107,50 @@ std::vector<Setting> make_settings() {
                    return quoted(by_name ? run.data : anywhere(run.data));
                  }});
   all.push_back({"model", "NAME|FILE", "network: see 'descent list models', or a network file", "convnet",
-                 false, false, false, [](RunSettings& run, const Given& given) { run.model = given.text; },
+                 [](RunSettings& run, const Given& given) { run.model = given.text; },
                  [](const RunSettings& run) {
                    const auto known = builtin_networks();
                    const bool by_name = std::any_of(known.begin(), known.end(),
                                                     [&](const auto& one) { return one.name == run.model; });
                    return quoted(by_name ? run.model : anywhere(run.model));
                  }});
-  all.push_back({"optimizer", "NAME", "optimizer: see 'descent list optimizers'", "adam", false, false, false,
+  return all;
+}
+
+std::vector<Setting> optimizer_settings() {
+  std::vector<Setting> all;
+  all.push_back({"optimizer", "NAME", "optimizer: see 'descent list optimizers'", "adam",
                  [](RunSettings& run, const Given& given) { run.train.optimizer = make_optimizer(given.text); },
                  [](const RunSettings& run) { return quoted(std::string(name(run.train.optimizer))); }});
   for (Setting& setting : optimizer_option_settings()) all.push_back(std::move(setting));
-  for (Setting& setting : schedule_settings()) all.push_back(std::move(setting));
+  return all;
+}
+
+// How parameters move, whatever the optimizer.
+std::vector<Setting> update_settings() {
+  std::vector<Setting> all;
   all.push_back(
       {"decay", "KIND", "how weight decay acts: decoupled from the gradient, or l2 added to it", "decoupled",
-       false, false, false,
        [](RunSettings& run, const Given& given) {
          run.train.decay = parse_choice(given.label, given.text, decays) == 0 ? Decay::decoupled : Decay::l2;
        },
        [](const RunSettings& run) { return quoted(run.train.decay == Decay::l2 ? "l2" : "decoupled"); }});
   all.push_back({"group", "GROUP",
-                 "'PATTERN:decay=0,rate=0.1': factors for parameters by name; may be repeated", "none", true,
-                 false, false,
+                 "'PATTERN:decay=0,rate=0.1': factors for parameters by name; may be repeated", "none",
                  [](RunSettings& run, const Given& given) { run.train.groups.push_back(parse_group(given)); },
-                 [](const RunSettings& run) { return groups_text(run.train.groups); }});
-  all.push_back({"clip", "X", "largest norm of all gradients together", "none", false, false, false,
+                 [](const RunSettings& run) { return groups_text(run.train.groups); }, Setting::Form::list});
+  all.push_back({"clip", "X", "largest norm of all gradients together", "none",
                  [](RunSettings& run, const Given& given) {
                    run.train.clip_norm = parse_number(given.label, given.text, true);
                  },
                  [](const RunSettings& run) {
                    return run.train.clip_norm > 0 ? fmt::format("{}", run.train.clip_norm) : std::string();
                  }});
+  return all;
+}
+
+std::vector<Setting> length_settings() {
+  std::vector<Setting> all;
   all.push_back(count_setting("epochs", "passes over the training pictures", "2", &TrainSettings::epochs));
   all.push_back(count_setting("steps", "stop after so many batches, then validate and save", "all",
                               &TrainSettings::steps));
@@ -148,20 +160,25 @@ std::vector<Setting> make_settings() {
   all.push_back(count_setting("batch-size", "pictures a training batch", "1024", &TrainSettings::batch_size));
   all.push_back(count_setting("valid-batch-size", "pictures a validation batch", "twice --batch-size",
                               &TrainSettings::valid_batch_size));
-  all.push_back({"seed", "N", "what all randomness follows from", "42", false, false, false,
+  all.push_back({"seed", "N", "what all randomness follows from", "42",
                  [](RunSettings& run, const Given& given) {
                    run.train.seed = static_cast<std::uint64_t>(parse_count(given.label, given.text, 0));
                  },
                  [](const RunSettings& run) { return std::to_string(run.train.seed); }});
-  all.push_back({"shuffle", "", "visit the training pictures in a new order every epoch", "on", false, true,
-                 false,
+  all.push_back({"shuffle", "", "visit the training pictures in a new order every epoch", "on",
                  [](RunSettings& run, const Given& given) {
                    static constexpr std::array<std::string_view, 2> words{"false", "true"};
                    run.train.shuffle = parse_choice(given.label, given.text, words) == 1;
                  },
-                 [](const RunSettings& run) { return std::string(run.train.shuffle ? "true" : "false"); }});
+                 [](const RunSettings& run) { return std::string(run.train.shuffle ? "true" : "false"); },
+                 Setting::Form::on_off});
+  return all;
+}
+
+// What a run begins with, and what is looked at.
+std::vector<Setting> start_settings() {
+  std::vector<Setting> all;
   all.push_back({"init", "KIND", "first weights: default (PyTorch's) or kaiming (convolutions)", "default",
-                 false, false, false,
                  [](RunSettings& run, const Given& given) {
                    run.initialisation = parse_choice(given.label, given.text, initialisations) == 0
                                             ? Initialisation::pytorch
@@ -171,26 +188,30 @@ std::vector<Setting> make_settings() {
                    if (!run.init_from.empty()) return std::string();
                    return quoted(run.initialisation == Initialisation::kaiming ? "kaiming" : "default");
                  }});
-  all.push_back({"init-from", "FILE", "start from the weights in a .safetensors file", "none", false, false,
-                 false, [](RunSettings& run, const Given& given) { run.init_from = given.text; },
+  all.push_back({"init-from", "FILE", "start from the weights in a .safetensors file", "none",
+                 [](RunSettings& run, const Given& given) { run.init_from = given.text; },
                  [](const RunSettings& run) {
                    return run.init_from.empty() ? std::string() : absolute_text(run.init_from);
-                 }});
+                 },
+                 Setting::Form::file});
   all.push_back(
       {"watch", "PATTERN",
        "layers to look into: '*.2' by name, 'kind:conv' by operation, or none; may be repeated",
-       "kind:general_relu", true, false, false,
-       [](RunSettings& run, const Given& given) { run.watch.push_back(given.text); },
-       [](const RunSettings& run) { return run.watch.empty() ? std::string() : list_text(run.watch); }});
+       "kind:general_relu", [](RunSettings& run, const Given& given) { run.watch.push_back(given.text); },
+       [](const RunSettings& run) { return run.watch.empty() ? std::string() : list_text(run.watch); },
+       Setting::Form::list});
   all.push_back(count_setting("watch-every", "steps from one look to the next; 1: look at each", "10",
                               &TrainSettings::watch_every));
+  return all;
+}
+
+std::vector<Setting> device_settings() {
+  std::vector<Setting> all;
   all.push_back(
-      {"device", "NAME", "where to compute: see 'descent list devices'", default_device_name(), false, false,
-       false,
+      {"device", "NAME", "where to compute: see 'descent list devices'", default_device_name(),
        [](RunSettings& run, const Given& given) { run.device.device = parse_device(given.label, given.text); },
        [](const RunSettings& run) { return quoted(run.device.device); }});
-  all.push_back({"threads", "N", "threads", "the cores that affinity and the cgroup quota give", false, false,
-                 false,
+  all.push_back({"threads", "N", "threads", "the cores that affinity and the cgroup quota give",
                  [](RunSettings& run, const Given& given) {
                    run.device.options.threads = static_cast<int>(parse_count(given.label, given.text, 1, 4096));
                  },
@@ -198,21 +219,31 @@ std::vector<Setting> make_settings() {
                    const int threads = run.device.options.threads;
                    return std::to_string(threads > 0 ? threads : requested_threads().value_or(usable_cores()));
                  }});
-  all.push_back({"precision", "TYPE", std::string(precision_help), "f32", false, false, false,
+  all.push_back({"precision", "TYPE", std::string(precision_help), "f32",
                  [](RunSettings& run, const Given& given) {
                    run.device.set_precision(given.label, given.text);
                    run.train.precision = run.device.precision;
                  },
                  [](const RunSettings& run) { return quoted(std::string(run.device.precision_name())); }});
-  all.push_back({"kernels", "WHOSE", std::string(kernels_help), "auto", false, false, false,
+  all.push_back({"kernels", "WHOSE", std::string(kernels_help), "auto",
                  [](RunSettings& run, const Given& given) {
                    run.device.options.kernels = parse_kernels(given.label, given.text);
                  },
                  [](const RunSettings& run) { return quoted(std::string(name(run.device.options.kernels))); }});
   all.push_back({"plan", "FILE", "repeat the measured choices in the plan.json of another run",
-                 "the plan cache of this machine", false, false, false,
+                 "the plan cache of this machine",
                  [](RunSettings& run, const Given& given) { run.device.options.plan_file = given.text; },
-                 [](const RunSettings& /*run*/) { return std::string(); }});
+                 [](const RunSettings& /*run*/) { return std::string(); }, Setting::Form::file});
+  return all;
+}
+
+// The order is that of --help and of config.toml; optimizer and schedule come before their options.
+std::vector<Setting> make_settings() {
+  std::vector<Setting> all;
+  for (auto* const some : {data_settings, optimizer_settings, schedule_settings, update_settings,
+                           length_settings, start_settings, device_settings}) {
+    for (Setting& setting : some()) all.push_back(std::move(setting));
+  }
   return all;
 }
 

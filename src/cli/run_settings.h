@@ -6,6 +6,7 @@
 #include "descent/schedule.h"
 #include "descent/train.h"
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -35,16 +36,22 @@ using GivenSettings = std::map<std::string, std::vector<Given>, std::less<>>;  /
 
 // One setting: `--name` on the command line, `name =` in a config file.
 struct Setting {
+  enum class Form : std::uint8_t {
+    value,
+    file,   // in a config file, relative to its folder
+    list,   // may be given several times
+    on_off  // true or false: --name and --no-name
+  };
+  enum class Owner : std::uint8_t { run, optimizer, schedule };
+
   std::string name;
   std::string type;
   std::string help;
-  std::string standard;     // its default, as --help shows it
-  bool repeated = false;    // may be given several times
-  bool flag = false;        // true or false: --name and --no-name
-  bool optimizers = false;  // belongs to the chosen optimizer
+  std::string standard;  // its default, as --help shows it
   std::function<void(RunSettings&, const Given&)> set;
   std::function<std::string(const RunSettings&)> toml;  // its value as TOML; empty: left out
-  bool schedules = false;                               // belongs to the chosen schedule
+  Form form = Form::value;
+  Owner owner = Owner::run;  // goes when another is chosen
 };
 [[nodiscard]] const std::vector<Setting>& settings();
 

@@ -13,13 +13,13 @@ void add_setting(CLI::App& verb, const Setting& setting, const TakeGiven& take) 
   const auto give = [take, name = setting.name](const std::string& label, const std::string& text) {
     take(name, {label, text});
   };
-  if (setting.flag) {
+  if (setting.form == Setting::Form::on_off) {
     verb.add_flag_callback(
         option, [give, option] { give(option, "true"); }, setting.help + " (default)");
     const std::string opposite = "--no-" + setting.name;
     verb.add_flag_callback(
         opposite, [give, opposite] { give(opposite, "false"); }, "do not");
-  } else if (setting.repeated) {
+  } else if (setting.form == Setting::Form::list) {
     verb.add_option_function<std::vector<std::string>>(
             option,
             [give, option](const std::vector<std::string>& texts) {

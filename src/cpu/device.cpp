@@ -94,7 +94,8 @@ CpuDevice::CpuDevice(const DeviceOptions& options, const CpuChoices& choices)
   if (!options.measure) return;
   const std::string machine = timed_machine(machine_text(context_.threads).append(loops_of_build));
   measurements_ = std::make_unique<Measurements>(Measurements::Settings{
-      machine, options.plan_file, options.use_plan_cache ? plan_cache_file(machine) : std::filesystem::path{}});
+      machine, options.plan_file, options.use_plan_cache ? plan_cache_file(machine) : std::filesystem::path{},
+      options.tell});
 }
 
 std::string CpuDevice::description() const {

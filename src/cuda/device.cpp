@@ -79,9 +79,9 @@ CudaDevice::CudaDevice(int ordinal, const DeviceOptions& options) : state_(std::
   std::unique_ptr<Measurements> measurements;
   if (options.measure) {
     const std::string machine = timed_machine(machine_text());
-    measurements = std::make_unique<Measurements>(
-        Measurements::Settings{machine, options.plan_file,
-                               options.use_plan_cache ? plan_cache_file(machine) : std::filesystem::path{}});
+    measurements = std::make_unique<Measurements>(Measurements::Settings{
+        machine, options.plan_file, options.use_plan_cache ? plan_cache_file(machine) : std::filesystem::path{},
+        options.tell});
   }
   state_->tuner = std::make_unique<CudaTuner>(context, std::move(measurements));
   state_->staging = std::make_unique<Staging>(context);

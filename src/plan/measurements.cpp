@@ -75,7 +75,13 @@ Measurements::Measurements(Settings settings) : settings_(std::move(settings)) {
     merge_cache();
     return;
   }
-  const std::string text = read_file(settings_.plan_file, size_limit);
+  std::string text;
+  try {
+    text = read_file(settings_.plan_file, size_limit);
+  } catch (const Error& error) {
+    throw Error(std::string("the plan to repeat: ") + error.what() +
+                "; without the setting 'plan' times are taken anew");
+  }
   try {
     PlanFile plan = parse(text);
     known_ = std::move(plan.seconds);
@@ -106,11 +112,28 @@ double Measurements::seconds(const std::string& key, const std::function<double(
     found = known_.find(key);
   }
   if (found == known_.end()) {
+    const auto begin = std::chrono::steady_clock::now();
     found = known_.emplace(key, measure()).first;
     changed_ = true;
+    tell_of(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   }
   used_.insert(*found);
   return found->second;
+}
+
+void Measurements::tell_of(double seconds) {
+  constexpr double unnoticed = 1;
+  spent_ += seconds;
+  if (spent_ < unnoticed || !settings_.tell) return;
+  std::string sentence = "kernels are timed for this network, batch and number of threads";
+  if (!settings_.plan_file.empty()) {
+    sentence +=
+        ", as far as '" + settings_.plan_file.string() + "' does not hold their times: other bits may follow";
+  } else if (!settings_.cache_file.empty()) {
+    sentence +=
+        ": the next start will find their times in '" + settings_.cache_file.parent_path().string() + "'";
+  }
+  std::exchange(settings_.tell, nullptr)(sentence);
 }
 
 const std::vector<std::string>& Measurements::names(const std::string& key,
@@ -161,10 +184,13 @@ std::string plan_cache_text() {
   fs::path folder = plan_cache_folder();
   if (folder.empty()) return "none: neither XDG_CACHE_HOME nor HOME is set";
   const std::string shown = folder.string();
-  while (!fs::exists(folder) && folder.has_relative_path()) folder = folder.parent_path();
-  return fmt::format(
-      "{}, {}", shown,
-      ::access(folder.c_str(), W_OK) == 0 ? "writable" : "cannot be written: every run measures anew");
+  std::error_code error;
+  while (!fs::exists(folder, error) && folder.has_relative_path()) folder = folder.parent_path();
+  // To ask for rights is not enough: they say nothing of folders that the system itself keeps.
+  std::string trial = (folder / ".descent-XXXXXX").string();
+  const bool writable = ::mkdtemp(trial.data()) != nullptr;
+  if (writable) ::rmdir(trial.c_str());
+  return fmt::format("{}, {}", shown, writable ? "writable" : "cannot be written: every run measures anew");
 }
 
 }  // namespace descent

@@ -17,6 +17,7 @@ class Measurements {
     std::string machine;               // processor, threads, library version, …: the cache's key
     std::filesystem::path plan_file;   // numbers to repeat, wherever they were taken; empty: none
     std::filesystem::path cache_file;  // empty: no cache
+    std::function<void(const std::string&)> tell{};  // once, if measuring takes more than a second
   };
 
   // Reads the plan file (Error if it cannot be read or is no plan), or else the cache, which may be missing,
@@ -54,6 +55,7 @@ class Measurements {
   using Names = std::map<std::string, std::vector<std::string>>;
 
   void merge_cache();
+  void tell_of(double seconds);
 
   Settings settings_;
   std::map<std::string, double> known_;
@@ -61,6 +63,7 @@ class Measurements {
   Names known_names_;
   Names used_names_;
   bool changed_ = false;
+  double spent_ = 0;  // seconds, on measuring
   std::optional<Lock> lock_;
 };
 

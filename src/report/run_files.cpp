@@ -162,6 +162,15 @@ bool has_run(const RunFiles& files) {
          !files.info.state.empty();
 }
 
+bool ended_before_it_began(const fs::path& folder) {
+  std::error_code error;
+  for (const char* file : {"config.toml", "run.json", "lr_find.csv"}) {
+    if (fs::exists(folder / file, error)) return false;
+  }
+  const std::string steps = text_of(folder / "steps.csv");
+  return !steps.empty() && steps.find('\n') + 1 >= steps.size();  // its header alone
+}
+
 RunFiles read_run(const fs::path& folder) {
   std::error_code error;
   if (!fs::is_directory(folder, error)) throw Error("'" + folder.string() + "' is not a run folder");

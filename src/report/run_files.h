@@ -142,6 +142,8 @@ struct RunFiles {
 
 // False: the folder holds a search for a learning rate and nothing of a run.
 [[nodiscard]] bool has_run(const RunFiles& files);
+// A folder that a run was to fill, which ended before it had written what it is.
+[[nodiscard]] bool ended_before_it_began(const std::filesystem::path& folder);
 
 // What became of the run, for people: "running", "done", "killed: …". A run that says that it is running on
 // this machine, while there is no such process, was killed.

@@ -96,6 +96,18 @@ std::vector<OptionValue> options(const Schedule& schedule) {
   return all;
 }
 
+std::string_view rises_for(const Schedule& schedule) {
+  return std::visit(
+      []<class Rule>(const Rule& /*rule*/) -> std::string_view {
+        if constexpr (requires { Rule::rises_for; }) {
+          return Rule::rises_for;
+        } else {
+          return {};
+        }
+      },
+      schedule);
+}
+
 void set_option(Schedule& schedule, std::string_view option, double value) {
   std::visit(
       [&]<class Rule>(Rule& rule) {
@@ -125,10 +137,10 @@ ScheduleValue value_at(const ScheduleSettings& schedule, const ScheduleMoment& n
 }
 
 void check_schedule(const ScheduleSettings& schedule, std::int64_t total) {
-  if (schedule.warmup > 0 && std::holds_alternative<OneCycle>(schedule.schedule)) {
-    throw Error(
-        "schedule 'onecycle' takes no warmup: its rate rises by itself, and pct-start says for which share of "
-        "the run");
+  if (std::string option(rises_for(schedule.schedule)); schedule.warmup > 0 && !option.empty()) {
+    std::ranges::replace(option, '_', '-');
+    throw Error("schedule '" + std::string(name(schedule.schedule)) +
+                "' takes no warmup: its rate rises by itself, for as long as " + option + " says");
   }
   if (schedule.warmup >= total && schedule.warmup > 0) {
     const std::string unit = schedule.by == ScheduleBy::step ? "steps" : "epochs";
