@@ -25,9 +25,8 @@ namespace descent::cli {
                                        std::span<const std::string_view> choices);
 [[nodiscard]] std::string parse_device(std::string_view option, const std::string& text);  // "cpu", "cuda:1"
 inline constexpr std::string_view precision_help =
-    "f32; tf32: the same, but NVIDIA's libraries may round what they multiply; or bf16 for activations where "
-    "that "
-    "is faster, while weights and sums stay f32";
+    "f32; tf32: the same, but NVIDIA's libraries may round what they multiply; or bf16 for activations, "
+    "where it is faster, while weights and sums stay f32";
 [[nodiscard]] Kernels parse_kernels(std::string_view option, const std::string& text);  // "auto"
 [[nodiscard]] std::string_view name(Kernels kernels);
 inline constexpr std::string_view kernels_help =

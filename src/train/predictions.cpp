@@ -23,7 +23,9 @@ void read_port(Plan& plan, Plan::Port port, std::vector<float>& values) {
 }  // namespace
 
 PredictionRecorder::PredictionRecorder(std::filesystem::path folder, const DataSet& data)
-    : folder_(std::move(folder)), data_(data) {}
+    : folder_(std::move(folder)),
+      data_(data),
+      kept_(tiles_of_sheet(data.valid.shape, sheet_columns, most_worst)) {}
 
 void PredictionRecorder::before_epoch(FitState& state) {
   if (state.training) return;
@@ -46,7 +48,7 @@ void PredictionRecorder::take(std::uint32_t index, std::span<const float> logits
   const auto highest = std::max_element(logits.begin(), logits.end());
   const auto said = static_cast<std::size_t>(highest - logits.begin());
   ++counts_[static_cast<std::size_t>(data_.valid.labels[index]) * classes_ + said];
-  if (worst_.size() == tiles_of_sheet(data_.valid.shape, sheet_columns, most_worst)) {
+  if (worst_.size() == kept_) {
     if (loss <= worst_.back().loss) return;
     worst_.pop_back();
   }

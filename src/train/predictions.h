@@ -39,6 +39,7 @@ class PredictionRecorder : public Observer {
 
   std::filesystem::path folder_;
   const DataSet& data_;
+  std::size_t kept_;  // answers of highest loss
   std::size_t classes_ = 0;
   std::vector<std::int64_t> counts_;  // classes × classes: label, said
   std::vector<Answer> worst_;         // highest loss first; of equal ones the first picture
