@@ -50,7 +50,7 @@ class Trainer {
     const auto count = static_cast<std::int64_t>(golden.pictures.size());
     std::size_t workspace = 0;
     for (const std::int64_t size : {golden.batch, count % golden.batch}) {
-      const PlanRequest request{.mode = Mode::train, .batch = size, .loss = true};
+      const PlanRequest request{.mode = Mode::train, .batch = size, .loss = true, .timed_batch = golden.batch};
       plans_[size] = device.prepare(golden.network, request, store_);
       workspace = std::max(workspace, plans_[size]->workspace_bytes());
     }

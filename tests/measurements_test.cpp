@@ -4,6 +4,8 @@
 #include "cpu/device.h"
 #include "cpu/simd.h"
 #include "descent/error.h"
+#include "descent/network.h"
+#include "descent/parameters.h"
 #include "temporary_folder.h"
 
 #include <sys/stat.h>
@@ -12,6 +14,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 
 using namespace descent;
@@ -42,6 +45,30 @@ BOOST_AUTO_TEST_CASE(a_time_is_measured_once_and_then_repeated_from_the_cache) {
   }
   Measurements second(settings);
   BOOST_TEST(second.seconds("conv", never) == 0.125);
+}
+
+BOOST_AUTO_TEST_CASE(a_time_follows_from_that_of_the_like) {
+  const TemporaryFolder folder;
+  const Measurements::Likeness like{"conv of 1024", 0.5};
+  std::string text;
+  {
+    Measurements here({"this machine", {}, {}});
+    BOOST_TEST(here.seconds(
+                   "conv of 512", [] { return 0.3; }, like) == 0.3);  // it is not known yet
+    BOOST_TEST(here.seconds("conv of 512", never) == 0.3);
+    measured(here, "conv of 1024", 0.5);
+    BOOST_TEST(here.seconds("conv of 512", never, like) == 0.3);  // its own time counts more
+  }
+  {
+    Measurements here({"this machine", {}, {}});
+    measured(here, "conv of 1024", 0.5);
+    BOOST_TEST(here.seconds("conv of 512", never, like) == 0.25);
+    text = here.text();
+  }
+  BOOST_TEST(text.find("conv of 512") == std::string::npos);  // it is not a measurement
+  const auto plan = folder.path() / "plan.json";
+  write_file_atomically(plan, text);
+  BOOST_TEST(Measurements({"another machine", plan, {}}).seconds("conv of 512", never, like) == 0.25);
 }
 
 BOOST_AUTO_TEST_CASE(names_are_listed_once_a_machine) {
@@ -96,6 +123,26 @@ BOOST_AUTO_TEST_CASE(times_of_a_build_with_other_loops_are_those_of_another_mach
   const CpuDevice device(options);
   const std::string machine = device.description() + std::string(loops_of_build) + ", kernels ";
   BOOST_TEST(device.plan_text().find(machine) != std::string::npos, device.plan_text());
+}
+
+BOOST_AUTO_TEST_CASE(a_smaller_last_batch_goes_by_the_times_of_the_others) {
+  DeviceOptions options;
+  options.threads = 1;
+  options.use_plan_cache = false;
+  CpuDevice device(options);
+  const Network network = load_network("convnet");
+  ParameterStore store(device, parameter_layout(network), true);
+  const auto times_after = [&](const PlanRequest& request) {
+    static_cast<void>(device.prepare(network, request, store));
+    return nlohmann::json::parse(device.plan_text()).at("seconds").size();
+  };
+  PlanRequest request{.mode = Mode::train, .batch = 64, .loss = true};
+  const std::size_t times = times_after(request);
+  request.batch = 32;
+  request.timed_batch = 64;
+  BOOST_TEST(times_after(request) == times);
+  request.timed_batch = 0;
+  BOOST_TEST(times_after(request) > times);
 }
 
 BOOST_AUTO_TEST_CASE(a_cache_that_cannot_be_written_does_no_harm) {

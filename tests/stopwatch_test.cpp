@@ -49,6 +49,42 @@ BOOST_AUTO_TEST_CASE(alone_a_few_runs_are_enough) {
   BOOST_TEST(runs == 7);  // one to warm up
 }
 
+BOOST_AUTO_TEST_CASE(what_is_beaten_is_run_twice) {
+  Machine machine([](double) { return 1.0; });
+  Stopwatch stopwatch(machine.surroundings());
+  const auto runs_against = [&](double rival) {
+    int runs = 0;
+    const double seconds = stopwatch.shortest(
+        [&] {
+          ++runs;
+          machine.work(work);
+        },
+        rival);
+    BOOST_TEST(seconds == work, close_to);
+    return runs;
+  };
+  BOOST_TEST(runs_against(0.6 * work) == 2);  // one to warm up
+  BOOST_TEST(runs_against(0.7 * work) == 7);
+}
+
+BOOST_AUTO_TEST_CASE(in_company_twice_the_rivals_time_is_not_beaten) {
+  Machine machine([](double now) { return now < 0.1 ? 2.0 : 1.0; });
+  Stopwatch stopwatch(machine.surroundings());
+  BOOST_TEST(stopwatch.shortest([&] { machine.work(work); }, work) == work, close_to);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_beaten_by_far_is_not_outwaited) {
+  Machine machine([](double) { return 2.0; });
+  Stopwatch stopwatch(machine.surroundings());
+  int runs = 0;
+  const auto run = [&] {
+    ++runs;
+    machine.work(work);
+  };
+  BOOST_TEST(stopwatch.shortest(run, 0.6 * work) == 2 * work, close_to);
+  BOOST_TEST(runs == 4);
+}
+
 BOOST_AUTO_TEST_CASE(a_neighbour_of_a_fifth_of_a_second_is_outwaited) {
   Machine machine([](double now) { return now < 0.2 ? 2.0 : 1.0; });
   Stopwatch stopwatch(machine.surroundings());

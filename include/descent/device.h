@@ -38,6 +38,9 @@ struct PlanRequest {
   // train: layers to summarise at every step. Each ends its kernel (nothing after it is joined to it).
   std::vector<WatchedLayer> watch{};
   bool profile = false;  // time every operation of every step, for explain(0)
+  // The batch of a plan prepared before that differs from this one in it alone, such as the batches before a
+  // smaller last one: the device may go by what it has timed for that, and need not time anything anew.
+  std::int64_t timed_batch = 0;  // 0: there is none
 };
 
 // What a step's random draws depend on, besides seed-independent facts of the network.

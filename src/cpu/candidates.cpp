@@ -14,39 +14,8 @@ namespace descent {
 
 namespace {
 
-// What tells operations of one kind apart besides shapes.
-std::string describe(const Op& operation) {
-  std::string text(name(operation));
-  std::visit(
-      [&](const auto& op) {
-        using Kind = std::decay_t<decltype(op)>;
-        Kind::fields(op, [&](std::string_view field, const auto& value) {
-          using Value = std::decay_t<decltype(value)>;
-          if constexpr (std::is_same_v<Value, Extent>) {
-            text += fmt::format(" {} {}x{}", field, value.height, value.width);
-          } else if constexpr (std::is_same_v<Value, bool>) {
-            if (value) text += fmt::format(" {}", field);
-          } else if constexpr (std::is_same_v<Value, std::int64_t>) {
-            if (field == "groups" && value != 1) text += fmt::format(" {} {}", field, value);
-          }
-        });
-      },
-      operation);
-  if (const auto* relu = std::get_if<GeneralRelu>(&operation)) {  // as with_least_rule() tells them apart
-    text += relu->maxv ? " with limit" : relu->leak != 0 ? " with leak" : "";
-  }
-  return text;
-}
-
-// Without the input shape, which the tuner adds.
-std::string unit_key(const KernelRequest& request, Format format, std::string_view implementation) {
-  std::string text;
-  for (const Layer* layer : request.unit.layers) {
-    text += (text.empty() ? "" : " + ") + describe(layer->op);
-  }
-  return fmt::format("{} {} {} {} {} to {}", text, request.plan.mode == Mode::train ? "training" : "inference",
-                     request.input_gradients.front() ? "with input gradient" : "alone", implementation,
-                     format_name(format), to_string(request.output.shape));
+std::string kernel_name(std::string_view implementation, Format format) {
+  return fmt::format("{} {}", implementation, format_name(format));
 }
 
 Candidates in_every_layout(const KernelRequest& request, const CandidateTools& tools,
@@ -108,7 +77,7 @@ bool may_use_lanes(const KernelRequest& request, const CandidateTools& tools) {
 
 bool library_offers(const KernelRequest& request, const CandidateTools& tools, Layout layout,
                     const std::function<std::unique_ptr<Kernel>()>& make) {
-  return tools.tuner.offers(unit_key(request, {request.output.type, layout}, "library"),
+  return tools.tuner.offers(unit_name(request) + ", " + kernel_name("library", {request.output.type, layout}),
                             [&] { return make() != nullptr; });
 }
 
@@ -117,8 +86,7 @@ UnitCandidate timed_candidate(const KernelRequest& request, const CandidateTools
   UnitCandidate candidate;
   for (const TensorDesc& input : request.inputs) candidate.inputs.push_back({input.type, layout});
   candidate.output = {request.output.type, layout};
-  candidate.seconds =
-      tools.tuner.kernel_seconds(unit_key(request, candidate.output, implementation), request, make);
+  candidate.seconds = tools.tuner.kernel_seconds(request, kernel_name(implementation, candidate.output), make);
   candidate.make = std::move(make);
   return candidate;
 }

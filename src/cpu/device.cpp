@@ -93,9 +93,9 @@ CpuDevice::CpuDevice(const DeviceOptions& options, const CpuChoices& choices)
   enter(context_);
   if (!options.measure) return;
   const std::string machine = timed_machine(machine_text(context_.threads).append(loops_of_build));
-  measurements_ = std::make_unique<Measurements>(Measurements::Settings{
-      machine, options.plan_file, options.use_plan_cache ? plan_cache_file(machine) : std::filesystem::path{},
-      options.tell});
+  Measurements::Settings settings{machine, options.plan_file, {}, options.tell};
+  if (options.use_plan_cache) settings.cache_file = plan_cache_file(machine);
+  timing_ = std::make_unique<Timing>(std::move(settings), context_.threads);
 }
 
 std::string CpuDevice::description() const {
@@ -154,7 +154,7 @@ void CpuDevice::summarise(const Values& values, bool histogram, Summary& result)
 std::unique_ptr<Plan> CpuDevice::prepare(const Network& network, const PlanRequest& request,
                                          ParameterStore& store) {
   const std::lock_guard lock(preparing_);
-  const auto factory = std::make_shared<CpuFactory>(context_, engine_, measurements_.get(), choices_);
+  const auto factory = std::make_shared<CpuFactory>(context_, engine_, timing_.get(), choices_, request);
   std::unique_ptr<Plan> plan = assemble(*this, factory, network, request, store);
   if (request.precision == DType::bf16) warn_of_bf16(*factory);
   return plan;
@@ -185,7 +185,7 @@ void CpuDevice::update(ParameterStore& store, OptimizerState& state, const Updat
 
 std::string CpuDevice::plan_text() const {
   const std::lock_guard lock(preparing_);
-  return measurements_ ? measurements_->text() : std::string{};
+  return timing_ ? timing_->measurements.text() : std::string{};
 }
 
 }  // namespace descent

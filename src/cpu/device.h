@@ -3,7 +3,6 @@
 
 #include "cpu/factory.h"
 #include "descent/device.h"
-#include "plan/measurements.h"
 
 #include <functional>
 #include <memory>
@@ -46,7 +45,7 @@ class CpuDevice final : public Device {
   // Threads that share the device prepare one after the other: they would disturb each other's times.
   mutable std::mutex preparing_;
   std::function<void(const std::string&)> warn_;  // empty once it was called
-  std::unique_ptr<Measurements> measurements_;    // null: choose by rule
+  std::unique_ptr<Timing> timing_;                // null: choose by rule
 };
 
 }  // namespace descent

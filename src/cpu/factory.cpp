@@ -10,11 +10,11 @@
 
 namespace descent {
 
-CpuFactory::CpuFactory(const CpuContext& context, const dnnl::engine& engine, Measurements* measurements,
-                       const CpuChoices& choices)
+CpuFactory::CpuFactory(const CpuContext& context, const dnnl::engine& engine, Timing* timing,
+                       const CpuChoices& choices, const PlanRequest& plan)
     : context_(context),
       onednn_{engine, dnnl::stream(engine)},
-      tuner_(context_, onednn_, measurements, choices),
+      tuner_(context_, onednn_, timing, choices, plan),
       choices_(choices) {}
 
 // The library takes its team from OpenMP's settings of the calling thread; primitives are made for one size.

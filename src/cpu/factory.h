@@ -17,9 +17,9 @@ namespace descent {
 
 class CpuFactory final : public KernelFactory {
  public:
-  // `measurements` may be null: choose by rule.
-  CpuFactory(const CpuContext& context, const dnnl::engine& engine, Measurements* measurements,
-             const CpuChoices& choices);
+  // For one plan. `timing` may be null: choose by rule.
+  CpuFactory(const CpuContext& context, const dnnl::engine& engine, Timing* timing, const CpuChoices& choices,
+             const PlanRequest& plan);
 
   // Whether any of the units prepared last writes numbers of this type; those that do not compute aside.
   [[nodiscard]] bool computes_in(DType type) const { return types_.contains(type); }

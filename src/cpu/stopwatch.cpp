@@ -32,22 +32,28 @@ bool Stopwatch::wait() {
   return undisturbed;
 }
 
-double Stopwatch::shortest(const std::function<void()>& run) {
+double Stopwatch::shortest(const std::function<void()>& run, double rival) {
   constexpr double budget = 0.1;  // seconds
   // For waiting and for disturbed runs, in runs and in seconds: what takes little time decides little.
-  constexpr double patience_in_runs = 100;
+  constexpr double patience_in_runs = 40;
   constexpr double most_patience = 0.25;
   constexpr double most_saved_up = 1;
   constexpr double alike = 1.05;
   constexpr std::size_t agreeing = 3;
+  constexpr double beaten = 1.5;  // times as long as the rival
+  constexpr double beaten_in_company = 3;
   double shortest = time(run);
   patience_ =
       std::min(std::max(patience_, 0.0) + std::min(patience_in_runs * shortest, most_patience), most_saved_up);
   std::array<double, agreeing> undisturbed{};  // the shortest, in order
   undisturbed.fill(std::numeric_limits<double>::infinity());
   double spent = 0;
+  const auto is_beaten = [&](std::size_t runs) {
+    if (std::isfinite(undisturbed.front())) return undisturbed.front() > beaten * rival;
+    return runs >= agreeing && shortest > beaten_in_company * rival;
+  };
   const auto goes_on = [&](std::size_t runs) {
-    if (spent > budget) return false;
+    if (spent > budget || is_beaten(runs)) return false;
     if (patience_ <= 0) return runs < agreeing;
     const bool agreed = std::isfinite(undisturbed.back()) && undisturbed.back() <= alike * undisturbed.front();
     return runs < 2 * agreeing || !agreed;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <utility>
 
 namespace descent {
@@ -20,10 +21,12 @@ class Stopwatch {
 
   // Seconds of the shortest of some runs; the first warms up, and counts too. Whatever else the machine does
   // only adds to a time: six more runs at least, until the shortest three that nobody disturbed agree, or a
-  // tenth of a second is spent on such. Waiting for others to be done, and runs in their company, may take a
-  // hundred times the first run, a quarter of a second at most, and what earlier calls have left of theirs, a
-  // second in all; after that three runs are enough.
-  [[nodiscard]] double shortest(const std::function<void()>& run);
+  // tenth of a second is spent on such. Waiting for others to be done, and runs in their company, may take
+  // forty times the first run, a quarter of a second at most, and what earlier calls have left of theirs, a
+  // second in all; after that three runs are enough. What takes half as long again as its `rival` (in seconds),
+  // in company three times as long, is not looked at more closely: it is not going to be chosen.
+  [[nodiscard]] double shortest(const std::function<void()>& run,
+                                double rival = std::numeric_limits<double>::infinity());
 
  private:
   [[nodiscard]] double time(const std::function<void()>& run) const;

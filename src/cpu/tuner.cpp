@@ -3,13 +3,13 @@
 #include "cpu/aligned.h"
 #include "cpu/library_kernels.h"
 #include "descent/network.h"
-#include "plan/measured_names.h"
 #include "plan/trial_binding.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 namespace descent {
@@ -62,7 +62,7 @@ AlignedBytes written(std::size_t bytes) {
 
 // What the library describes and then cannot make is never chosen.
 double time_conv(const ConvTools& tools, const ConvProblem& problem, Direction direction,
-                 const ConvChoice& choice, Stopwatch& stopwatch) {
+                 const ConvChoice& choice, Stopwatch& stopwatch, double rival) {
   constexpr double never = 1e9;
   const std::unique_ptr<ConvPart> made = make_conv_part(tools, problem, direction, choice);
   if (!made) return never;
@@ -82,17 +82,19 @@ double time_conv(const ConvTools& tools, const ConvProblem& problem, Direction d
     if (!problem.inference) part.derive();
     part.run();
   };
-  return stopwatch.shortest(run);
+  return stopwatch.shortest(run, rival);
+}
+
+std::string copy_key(const TensorDesc& from, Format to) {
+  return fmt::format("copy {} {} to {}", shape_name(from.shape), format_name(from.format()), format_name(to));
 }
 
 }  // namespace
 
 double Tuner::reorder_seconds(const TensorDesc& from, Format to) {
   if (same_bytes_in(from, to)) return 0;
-  if (measurements_ == nullptr) return rule_reorder_cost;
-  const std::string key =
-      fmt::format("copy {} {} to {}", shape_name(from.shape), format_name(from.format()), format_name(to));
-  return measurements_->seconds(key, [&] {
+  if (!measures()) return rule_reorder_cost;
+  const auto measure = [&] {
     const std::unique_ptr<Kernel> kernel = make_reorder(from, to, false, onednn_, context_);
     const AlignedBytes source = written(from.bytes());
     const AlignedBytes destination = written(from.in(to).bytes());
@@ -103,14 +105,16 @@ double Tuner::reorder_seconds(const TensorDesc& from, Format to) {
     binding.output = destination.data();
     binding.scratch = scratch.data();
     kernel->bind(binding);
-    return stopwatch_.shortest([&] { kernel->forward({}); });
-  });
+    return timing_->stopwatch.shortest([&] { kernel->forward({}); });
+  };
+  const auto as_timed = [&](const TimedBatch& batch) { return copy_key(batch.of(from), to); };
+  return timing_->measurements.seconds(copy_key(from, to), measure, timed_batch_.like(as_timed));
 }
 
 bool Tuner::offers(const std::string& key, const std::function<bool()>& make) {
-  if (measurements_ == nullptr) return make();
+  if (!measures()) return make();
   const auto list = [&] { return make() ? std::vector<std::string>{"library"} : std::vector<std::string>{}; };
-  return !measurements_->names(key, list).empty();
+  return !timing_->measurements.names(key, list).empty();
 }
 
 std::vector<std::string> Tuner::implementations(const std::string& key, const ConvProblem& problem,
@@ -120,36 +124,48 @@ std::vector<std::string> Tuner::implementations(const std::string& key, const Co
   std::vector<std::string> names;
   if (choices_.library) {
     constexpr std::size_t most_implementations = 4;  // of the library's list, for one pair of layouts
-    const std::size_t most = measurements_ == nullptr ? 1 : most_implementations;
+    const std::size_t most = !measures() ? 1 : most_implementations;
     const auto list = [&] { return library_implementations(onednn_, problem, direction, choice, most); };
-    names = measurements_ == nullptr ? list() : measurements_->names(key, list);
+    names = !measures() ? list() : timing_->measurements.names(key, list);
   }
   // By rule the library is preferred, or a kernel for the whole unit.
-  if (winograd && measurements_ != nullptr) names.emplace_back(winograd_name);
+  if (winograd && measures()) names.emplace_back(winograd_name);
   return names;
 }
 
 const std::vector<Tuner::Timed>& Tuner::conv_times(const ConvProblem& problem, Direction direction) {
-  const std::string key = conv_key(problem, direction);
-  const auto [entry, inserted] = conv_times_.try_emplace(key);
+  const auto [entry, inserted] = conv_times_.try_emplace(conv_key(problem, direction));
   std::vector<Timed>& times = entry->second;
   if (!inserted) return times;
+  double best = std::numeric_limits<double>::infinity();
   for (const ConvChoice& choice : conv_candidates(problem)) {
-    const std::string pair =
-        fmt::format("{} {} to {}", key, layout_name(choice.source), layout_name(choice.destination));
+    const auto pair_key = [&](const ConvProblem& of) {
+      return fmt::format("{} {} to {}", conv_key(of, direction), layout_name(choice.source),
+                         layout_name(choice.destination));
+    };
+    const std::string pair = pair_key(problem);
     bool has_wide = false;
     for (const std::string& implementation : implementations(pair, problem, direction, choice)) {
       if (implementation.empty()) continue;  // in older plan files: what was missing
       // Narrower code of the same kind wins by a disturbed measurement at most.
       const auto has = [&](std::string_view set) { return implementation.find(set) != std::string::npos; };
-      if (problem.inference && has_wide && has("avx2")) continue;
+      if (has_wide && (has("avx2") || has("sse41"))) continue;
       has_wide = has_wide || has("avx512");
       const ConvChoice one{choice.source, choice.destination, implementation};
       auto seconds = static_cast<double>(times.size());
-      if (measurements_ != nullptr) {
-        seconds = measurements_->seconds(fmt::format("{} {}", pair, implementation), [&] {
-          return time_conv({onednn_, context_}, problem, direction, one, stopwatch_);
-        });
+      if (measures()) {
+        const auto measure = [&] {
+          return time_conv({onednn_, context_}, problem, direction, one, timing_->stopwatch, best);
+        };
+        const auto as_timed = [&](const TimedBatch& batch) {
+          ConvProblem timed = problem;
+          timed.source = batch.of(problem.source);
+          timed.destination = batch.of(problem.destination);
+          return pair_key(timed).append(" ").append(implementation);
+        };
+        const std::string name = fmt::format("{} {}", pair, implementation);
+        seconds = timing_->measurements.seconds(name, measure, timed_batch_.like(as_timed));
+        best = std::min(best, seconds);
       }
       times.push_back({one, seconds});
     }
@@ -190,22 +206,29 @@ std::optional<Tuner::BestConv> Tuner::best_conv(const ConvProblem& problem, Dire
   return best;
 }
 
-double Tuner::kernel_seconds(const std::string& key, const KernelRequest& request,
+double Tuner::kernel_seconds(const KernelRequest& request, const std::string& kernel,
                              const std::function<std::unique_ptr<Kernel>()>& make) {
-  if (measurements_ == nullptr) return 0;
-  return measurements_->seconds(key + " " + shape_name(request.inputs.front().shape), [&] {
-    const std::unique_ptr<Kernel> kernel = make();
+  if (!measures()) return 0;
+  const std::string unit = unit_name(request);
+  double& best = best_of_units_.try_emplace(unit, std::numeric_limits<double>::infinity()).first->second;
+  const auto measure = [&] {
+    const std::unique_ptr<Kernel> made = make();
     std::vector<AlignedBytes> owners;
-    kernel->bind(trial_binding(request, kernel->needs(),
-                               [&](std::size_t bytes) { return owners.emplace_back(written(bytes)).data(); }));
-    kernel->refresh();
+    made->bind(trial_binding(request, made->needs(),
+                             [&](std::size_t bytes) { return owners.emplace_back(written(bytes)).data(); }));
+    made->refresh();
     const bool trains = request.plan.mode == Mode::train;
     const auto run = [&] {
-      kernel->forward({});
-      if (trains) kernel->backward({});
+      made->forward({});
+      if (trains) made->backward({});
     };
-    return stopwatch_.shortest(run);
-  });
+    return timing_->stopwatch.shortest(run, best);
+  };
+  const auto as_timed = [&](const TimedBatch& batch) { return unit_name(batch.of(request)) + ", " + kernel; };
+  const double seconds =
+      timing_->measurements.seconds(unit + ", " + kernel, measure, timed_batch_.like(as_timed));
+  best = std::min(best, seconds);
+  return seconds;
 }
 
 }  // namespace descent

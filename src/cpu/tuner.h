@@ -7,24 +7,34 @@
 #include "cpu/onednn.h"
 #include "cpu/stopwatch.h"
 #include "plan/kernel.h"
+#include "plan/measured_names.h"
 #include "plan/measurements.h"
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace descent {
 
+// What a device keeps from plan to plan.
+struct Timing {
+  Timing(Measurements::Settings settings, int threads)
+      : measurements(std::move(settings)), stopwatch(this_machine(threads)) {}
+
+  Measurements measurements;
+  Stopwatch stopwatch;
+};
+
 class Tuner {
  public:
-  // Without measurements every candidate costs what its place in the list of candidates says.
-  Tuner(const CpuContext& context, const Onednn& onednn, Measurements* measurements, const CpuChoices& choices)
-      : context_(context),
-        onednn_(onednn),
-        measurements_(measurements),
-        choices_(choices),
-        stopwatch_(this_machine(context.threads)) {}
+  // For one plan. Without `timing` every candidate costs what its place in the list of candidates says.
+  Tuner(const CpuContext& context, const Onednn& onednn, Timing* timing, const CpuChoices& choices,
+        const PlanRequest& plan)
+      : context_(context), onednn_(onednn), timing_(timing), choices_(choices), timed_batch_(plan) {}
 
   // Seconds of copying a tensor from its format to the other; 0 if the bytes are the same.
   double reorder_seconds(const TensorDesc& from, Format to);
@@ -42,15 +52,16 @@ class Tuner {
   std::vector<BestConv> inference_convs(const ConvProblem& problem);
 
   // Seconds of one forward and, when training, one backward of a kernel made by `make`, on memory of its own.
-  double kernel_seconds(const std::string& key, const KernelRequest& request,
+  // `kernel` tells those of one unit apart.
+  double kernel_seconds(const KernelRequest& request, const std::string& kernel,
                         const std::function<std::unique_ptr<Kernel>()>& make);
 
   // Whether the library has a kernel called `key`: `make` gives one.
   bool offers(const std::string& key, const std::function<bool()>& make);
 
-  [[nodiscard]] bool measures() const { return measurements_ != nullptr; }
+  [[nodiscard]] bool measures() const { return timing_ != nullptr; }
   void finish() {
-    if (measurements_ != nullptr) measurements_->save();
+    if (measures()) timing_->measurements.save();
   }
 
  private:
@@ -65,10 +76,11 @@ class Tuner {
 
   CpuContext context_;
   Onednn onednn_;
-  Measurements* measurements_;
+  Timing* timing_;
   CpuChoices choices_;
-  Stopwatch stopwatch_;
-  std::map<std::string, std::vector<Timed>> conv_times_;  // of this prepare(), by problem and direction
+  TimedBatch timed_batch_;
+  std::map<std::string, std::vector<Timed>> conv_times_;  // by problem and direction
+  std::map<std::string, double> best_of_units_;           // seconds of the fastest kernel so far
 };
 
 }  // namespace descent

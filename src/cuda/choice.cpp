@@ -1,11 +1,9 @@
 #include "cuda/choice.h"
 
 #include "cuda/tuner.h"
-#include "plan/measured_names.h"
 
-#include <fmt/format.h>
-
-#include <optional>
+#include <string>
+#include <utility>
 
 namespace descent {
 
@@ -16,10 +14,10 @@ struct TimedKernel {
   double seconds = CudaTuner::never;
 };
 
-TimedKernel time_kernel(CudaTuner& tuner, const std::string& key, const KernelRequest& request,
+TimedKernel time_kernel(CudaTuner& tuner, const KernelRequest& request, const std::string& whose,
                         const std::function<std::unique_ptr<Kernel>()>& make) {
   TimedKernel timed;
-  timed.seconds = tuner.kernel_seconds(key, request, [&] {
+  timed.seconds = tuner.kernel_seconds(request, whose, [&] {
     timed.kernel = make();
     return timed.kernel.get();
   });
@@ -28,22 +26,6 @@ TimedKernel time_kernel(CudaTuner& tuner, const std::string& key, const KernelRe
 
 }  // namespace
 
-std::string unit_name(const KernelRequest& request) {
-  const Layer& first = request.unit.first();
-  const Shape& source = request.inputs.front().shape;
-  const Shape& destination = request.output.shape;
-  const bool trains = request.plan.mode == Mode::train;
-  const auto* const conv = std::get_if<Conv>(&first.op);
-  std::string text = fmt::format("{} {} {} {} {}", name(first.op), name(request.output.type),
-                                 trains ? "training" : "inference",
-                                 trains && request.input_gradients.front() ? "with input gradient" : "alone",
-                                 conv != nullptr ? conv_name(*conv, source, destination)
-                                                 : shape_name(source) + " to " + shape_name(destination));
-  for (std::size_t i = 1; i < request.unit.layers.size(); ++i)
-    text.append(" + ").append(name(request.unit.layers[i]->op));
-  return text;
-}
-
 std::unique_ptr<Kernel> choose_kernel(const KernelChoices& choices, const KernelRequest& request,
                                       const KernelMakers& makers) {
   if (!makers.library) return makers.own();
@@ -51,11 +33,10 @@ std::unique_ptr<Kernel> choose_kernel(const KernelChoices& choices, const Kernel
   TimedKernel of_library;
   TimedKernel of_own;
   if (choices.own_kernels && choices.tuner.measures()) {
-    const std::string unit = unit_name(request);
-    of_library = time_kernel(choices.tuner, unit + ", library", request, makers.library);
+    of_library = time_kernel(choices.tuner, request, "library", makers.library);
     const bool has_none = of_library.kernel == nullptr && of_library.seconds == CudaTuner::never;
     if (has_none) return makers.own();
-    of_own = time_kernel(choices.tuner, unit + ", own", request, makers.own);
+    of_own = time_kernel(choices.tuner, request, "own", makers.own);
     // Neither could be timed: the rule stays.
     if (of_library.seconds != of_own.seconds) library = of_library.seconds < of_own.seconds;
   }

@@ -21,7 +21,4 @@ struct KernelMakers {
 [[nodiscard]] std::unique_ptr<Kernel> choose_kernel(const KernelChoices& choices, const KernelRequest& request,
                                                     const KernelMakers& makers);
 
-// What a unit's times are filed under, but for whose kernel it is.
-[[nodiscard]] std::string unit_name(const KernelRequest& request);
-
 }  // namespace descent

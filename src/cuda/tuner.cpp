@@ -6,6 +6,7 @@
 #include "cuda/stream.h"
 #include "descent/error.h"
 #include "plan/element.h"
+#include "plan/measured_names.h"
 #include "plan/trial_binding.h"
 
 #include <algorithm>
@@ -98,12 +99,16 @@ double CudaTuner::time_runs(const std::function<void()>& run) const {
   return shortest;
 }
 
-double CudaTuner::seconds(const std::string& key, const std::function<std::function<void()>()>& prepare) {
+double CudaTuner::seconds(const std::string& key, const std::function<std::function<void()>()>& prepare,
+                          const Likeness& like) {
+  const auto measure = [&] {
+    const std::function<void()> run = prepare();
+    return run ? time_runs(run) : never;
+  };
   try {
-    return measurements_->seconds(key, [&] {
-      const std::function<void()> run = prepare();
-      return run ? time_runs(run) : never;
-    });
+    constexpr double longest = never / 1000;  // what never() became for a share of the work is never still
+    const double seconds = measurements_->seconds(key, measure, like);
+    return seconds < longest ? seconds : never;
   } catch (const Error&) {
     // Of a recording there is nothing to wait for; else freeing the trial's memory waits.
     if (context_.side != nullptr) context_.side->forget();
@@ -112,10 +117,10 @@ double CudaTuner::seconds(const std::string& key, const std::function<std::funct
   }
 }
 
-double CudaTuner::kernel_seconds(const std::string& key, const KernelRequest& request,
+double CudaTuner::kernel_seconds(const KernelRequest& request, const std::string& whose,
                                  const std::function<Kernel*()>& make) {
   TrialMemory memory(context_);
-  return seconds(key, [&]() -> std::function<void()> {
+  const auto prepare = [&]() -> std::function<void()> {
     Kernel* const kernel = make();
     if (kernel == nullptr) return {};
     kernel->bind(
@@ -127,7 +132,9 @@ double CudaTuner::kernel_seconds(const std::string& key, const KernelRequest& re
       kernel->backward({});
       if (context_.side != nullptr) context_.side->catch_up();
     };
-  });
+  };
+  const auto timed = [&](const TimedBatch& batch) { return unit_name(batch.of(request)) + ", " + whose; };
+  return seconds(unit_name(request) + ", " + whose, prepare, TimedBatch(request.plan).like(timed));
 }
 
 }  // namespace descent

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,8 @@ class CudaTuner {
   CudaTuner(const CudaContext& context, std::unique_ptr<Measurements> measurements)
       : context_(context), measurements_(std::move(measurements)) {}
 
+  using Likeness = std::optional<Measurements::Likeness>;
+
   // In place of the seconds of what cannot run here.
   static constexpr double never = 1e9;
 
@@ -40,14 +43,17 @@ class CudaTuner {
 
   // Seconds of `key`: as recorded, or of the work that `prepare` gives (empty: there is none, never). Work that
   // fails, be it for want of memory, counts as never too, but is not recorded.
-  double seconds(const std::string& key, const std::function<std::function<void()>()>& prepare);
-  // Of one forward and, in training, one backward of a kernel, on memory of its own. Null: there is none.
-  double kernel_seconds(const std::string& key, const KernelRequest& request,
+  double seconds(const std::string& key, const std::function<std::function<void()>()>& prepare,
+                 const Likeness& like);
+  // Of one forward and, in training, one backward of a kernel of the unit, on memory of its own. Null: there is
+  // none. `whose` tells two kernels apart.
+  double kernel_seconds(const KernelRequest& request, const std::string& whose,
                         const std::function<Kernel*()>& make);
   // What a library offers under `key`, listed once a machine.
   const std::vector<std::string>& names(const std::string& key,
-                                        const std::function<std::vector<std::string>()>& list) {
-    return measurements_->names(key, list);
+                                        const std::function<std::vector<std::string>()>& list,
+                                        const Likeness& like) {
+    return measurements_->names(key, list, like);
   }
 
   // Writes what was measured to the cache, and lets other processes measure.

@@ -102,23 +102,35 @@ void Measurements::merge_cache() {
   }
 }
 
-double Measurements::seconds(const std::string& key, const std::function<double()>& measure) {
-  auto found = known_.find(key);
-  if (found == known_.end() && !lock_ && !settings_.cache_file.empty() && settings_.plan_file.empty()) {
+std::optional<double> Measurements::recorded(const std::string& key, const std::optional<Likeness>& like) {
+  if (const auto found = known_.find(key); found != known_.end()) {
+    used_.insert(*found);
+    return found->second;
+  }
+  if (!like) return std::nullopt;
+  const auto found = known_.find(like->key);
+  if (found == known_.end()) return std::nullopt;
+  used_.insert(*found);
+  return like->share * found->second;
+}
+
+double Measurements::seconds(const std::string& key, const std::function<double()>& measure,
+                             const std::optional<Likeness>& like) {
+  if (const auto known = recorded(key, like)) return *known;
+  if (!lock_ && !settings_.cache_file.empty() && settings_.plan_file.empty()) {
     std::error_code ignored;
     fs::create_directories(settings_.cache_file.parent_path(), ignored);
     lock_.emplace(settings_.cache_file.string() + ".lock");
     merge_cache();
-    found = known_.find(key);
+    if (const auto known = recorded(key, like)) return *known;
   }
-  if (found == known_.end()) {
-    const auto begin = std::chrono::steady_clock::now();
-    found = known_.emplace(key, measure()).first;
-    changed_ = true;
-    tell_of(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-  }
-  used_.insert(*found);
-  return found->second;
+  const auto begin = std::chrono::steady_clock::now();
+  const double seconds = measure();
+  known_.emplace(key, seconds);
+  used_.emplace(key, seconds);
+  changed_ = true;
+  tell_of(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  return seconds;
 }
 
 void Measurements::tell_of(double seconds) {
@@ -137,8 +149,10 @@ void Measurements::tell_of(double seconds) {
 }
 
 const std::vector<std::string>& Measurements::names(const std::string& key,
-                                                    const std::function<std::vector<std::string>()>& list) {
+                                                    const std::function<std::vector<std::string>()>& list,
+                                                    const std::optional<Likeness>& like) {
   auto found = known_names_.find(key);
+  if (found == known_names_.end() && like) found = known_names_.find(like->key);
   if (found == known_names_.end()) {
     found = known_names_.emplace(key, list()).first;
     changed_ = true;

@@ -24,14 +24,23 @@ class Measurements {
   // unreadable, broken or of another machine without harm.
   explicit Measurements(Settings settings);
 
-  // Seconds of `key`: as recorded, or measured now. The first measurement waits for other processes that
-  // measure on this machine, takes what they have found, and keeps them waiting until save().
-  double seconds(const std::string& key, const std::function<double()>& measure);
+  // Work that takes `share` times as long as what is recorded under `key`.
+  struct Likeness {
+    std::string key;
+    double share = 1;
+  };
 
-  // The names under `key`: as recorded on this very machine, or listed now. What a library offers is asked for
-  // once, because asking takes as long as everything else that a start does.
+  // Seconds of `key`: as recorded, or following from what it is like, if that is, or measured now. The first
+  // measurement waits for other processes that measure on this machine, takes what they have found, and keeps
+  // them waiting until save().
+  double seconds(const std::string& key, const std::function<double()>& measure,
+                 const std::optional<Likeness>& like = std::nullopt);
+
+  // The names under `key`: as recorded on this very machine, or those of what it is like, or listed now. What a
+  // library offers is asked for once, because asking takes as long as everything else that a start does.
   const std::vector<std::string>& names(const std::string& key,
-                                        const std::function<std::vector<std::string>()>& list);
+                                        const std::function<std::vector<std::string>()>& list,
+                                        const std::optional<Likeness>& like = std::nullopt);
 
   // Writes new numbers to the cache and lets others measure. Failing to write does no harm.
   void save();
@@ -55,6 +64,7 @@ class Measurements {
   using Names = std::map<std::string, std::vector<std::string>>;
 
   void merge_cache();
+  std::optional<double> recorded(const std::string& key, const std::optional<Likeness>& like);
   void tell_of(double seconds);
 
   Settings settings_;

@@ -11,6 +11,7 @@ PhasePlans::PhasePlans(const Network& network, ParameterStore& store, const Pict
     : pictures_(static_cast<std::int64_t>(pictures.size())), batch_size_(std::min(batch_size, pictures_)) {
   request.batch = batch_size_;
   full_ = store.device().prepare(network, request, store);
+  request.timed_batch = batch_size_;
   request.batch = pictures_ % batch_size_;
   if (request.batch != 0) last_ = store.device().prepare(network, request, store);
 }

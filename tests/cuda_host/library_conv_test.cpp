@@ -49,7 +49,7 @@ void check_unit(const OpCase& row, DType precision, bool has_endings) {
     const MakeKernel make = [&](const KernelRequest& request, Layout /*layout*/, const CudaContext& context) {
       CudaTuner by_rule(context, nullptr);
       side_handles.stream = beside(context).stream;
-      return make_conv_library(request, {context, handles, side_handles, by_rule});
+      return make_conv_library(request, {context, handles, side_handles, by_rule, TimedBatch(request.plan)});
     };
     reference::ReferenceDevice reference;
     CaseRun expected(reference, row, true, precision);

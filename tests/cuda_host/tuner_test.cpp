@@ -30,7 +30,7 @@ namespace descent::test {
 
 namespace {
 
-OpCase small_unit() {
+OpCase small_unit(std::int64_t batch = 2) {
   NetworkBuilder builder({3, 5, 4});
   builder.add(Conv{.out = 4, .padding = {1, 1}});
   builder.add(BatchNorm{});
@@ -38,7 +38,7 @@ OpCase small_unit() {
   OpCase row;
   row.name = "a convolution with what follows it";
   row.network = builder.build();
-  row.batch = 2;
+  row.batch = batch;
   row.mode = Mode::train;
   row.seed = 6000;
   return row;
@@ -56,7 +56,7 @@ using MakeChosen =
     std::function<std::unique_ptr<Kernel>(const KernelRequest&, Layout, const CudaContext&, CudaTuner&)>;
 
 Chosen choose(const MakeChosen& make, const std::optional<Measurements::Settings>& settings,
-              DType precision = DType::f32) {
+              DType precision = DType::f32, std::int64_t batch = 2) {
   Chosen chosen;
   const MakeKernel make_kernel = [&](const KernelRequest& request, Layout layout, const CudaContext& context) {
     CudaTuner tuner(context, settings ? std::make_unique<Measurements>(*settings) : nullptr);
@@ -67,14 +67,14 @@ Chosen choose(const MakeChosen& make, const std::optional<Measurements::Settings
     chosen.plan = tuner.text();
     return kernel;
   };
-  chosen.outcome = run_unit(make_kernel, small_unit(), precision);
+  chosen.outcome = run_unit(make_kernel, small_unit(batch), precision);
   return chosen;
 }
 
 MakeChosen library_with(const LibraryHandles& handles) {
   return [&handles](const KernelRequest& request, Layout /*layout*/, const CudaContext& context,
                     CudaTuner& tuner) {
-    return make_conv_library(request, {context, handles, handles, tuner});
+    return make_conv_library(request, {context, handles, handles, tuner, TimedBatch(request.plan)});
   };
 }
 
@@ -83,7 +83,7 @@ MakeChosen either_with(const LibraryHandles& handles) {
     const KernelMakers makers{
         [&] { return make_cuda_kernel(std::get<Conv>(request.unit.first().op), request, layout, context); },
         [&] {
-          return make_conv_library(request, {context, handles, handles, tuner});
+          return make_conv_library(request, {context, handles, handles, tuner, TimedBatch(request.plan)});
         },
         true};
     return choose_kernel({tuner, true}, request, makers);
@@ -148,7 +148,7 @@ BOOST_AUTO_TEST_CASE(without_measuring_the_first_engine_is_taken_and_nothing_run
   std::size_t runs_before_the_step = 0;
   const auto make = [&](const KernelRequest& request, Layout /*layout*/, const CudaContext& context,
                         CudaTuner& tuner) {
-    auto kernel = make_conv_library(request, {context, handles, handles, tuner});
+    auto kernel = make_conv_library(request, {context, handles, handles, tuner, TimedBatch(request.plan)});
     runs_before_the_step = handles.runs;
     return kernel;
   };
@@ -158,6 +158,34 @@ BOOST_AUTO_TEST_CASE(without_measuring_the_first_engine_is_taken_and_nothing_run
   BOOST_TEST(chosen.plan.empty());
   BOOST_TEST(runs_before_the_step == 0U);
   BOOST_TEST(handles.lists == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(a_smaller_last_batch_goes_by_the_times_of_the_others) {
+  constexpr std::int64_t whole = 4;
+  const TemporaryFolder folder;
+  const auto last = [](const MakeChosen& make) -> MakeChosen {
+    return [make](const KernelRequest& request, Layout layout, const CudaContext& context, CudaTuner& tuner) {
+      PlanRequest plan = request.plan;
+      plan.timed_batch = whole;
+      return make({request.unit, plan, request.inputs, request.output, request.input_gradients}, layout,
+                  context, tuner);
+    };
+  };
+  const LibraryHandles measured = handles_with({"first", "second", "third"});
+  const std::string plan = choose(either_with(measured), nowhere, DType::f32, whole).plan;
+  const LibraryHandles handles = handles_with({"first", "second", "third"});
+  const Chosen chosen =
+      choose(last(either_with(handles)), with_plan(folder, with_time(plan, {"forward", "third"}, 0.5)));
+  BOOST_TEST(chosen.forward == "cudnn: third");
+  BOOST_TEST(chosen.backward == "cudnn: first, first");
+  BOOST_TEST(handles.lists == 0U);
+  BOOST_TEST(handles.runs <= 3U);  // those of the step itself
+  // What the library does not have at all it does not have for a part of the batch.
+  const LibraryHandles none = handles_with({});
+  const std::string without = choose(either_with(none), nowhere, DType::f32, whole).plan;
+  const Chosen own = choose(last(either_with(none)), with_plan(folder, without));
+  BOOST_TEST(own.forward == "own");
+  BOOST_TEST(own.plan.find(", own") == std::string::npos, own.plan);  // there was nothing to compare
 }
 
 BOOST_AUTO_TEST_CASE(choices_repeat_from_a_plan_file_without_running_anything) {

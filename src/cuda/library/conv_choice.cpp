@@ -69,6 +69,16 @@ std::string graph_name(const ConvTools& tools, Direction direction, const ConvGr
   return text;
 }
 
+CudaTuner::Likeness graph_like(const ConvTools& tools, Direction direction, const ConvGraph::Problem& problem,
+                               const std::string& after) {
+  return tools.timed_batch.like([&](const TimedBatch& batch) {
+    ConvGraph::Problem timed = problem;
+    timed.source = batch.of(problem.source);
+    timed.destination = batch.of(problem.destination);
+    return graph_name(tools, direction, timed) + after;
+  });
+}
+
 std::optional<TimedEngine> fastest_engine(const ConvTools& tools, Direction direction,
                                           const ConvGraph::Problem& problem, const AfterGraph& after) {
   const std::string key = graph_name(tools, direction, problem);
@@ -79,29 +89,31 @@ std::optional<TimedEngine> fastest_engine(const ConvTools& tools, Direction dire
     for (const ConvGraph& graph : built) names.push_back(graph.engine());
     return names;
   };
-  const std::vector<std::string> engines = tools.tuner.names(key, list);
+  const std::vector<std::string> engines = tools.tuner.names(key, list, graph_like(tools, direction, problem));
   if (engines.empty()) return std::nullopt;
 
   Trial trial(tools.context, problem);
   std::optional<ConvGraph> made;
   TimedEngine best{{}, CudaTuner::never};
   for (const std::string& engine : engines) {
+    const auto prepare = [&]() -> std::function<void()> {
+      const auto found = std::ranges::find(built, engine, &ConvGraph::engine);
+      ConvGraph* graph = found != built.end() ? &*found : nullptr;
+      if (graph == nullptr) {
+        made = ConvGraph::make(tools.handles, tools.context, direction, problem, engine);
+        if (!made) return {};
+        graph = &*made;
+      }
+      graph->bind(trial.operands(), trial.workspace(graph->workspace_bytes()));
+      const auto next = after ? after(trial.memory(), trial.operands().weights) : std::function<void()>();
+      return [&handles = tools.handles, graph, next] {
+        graph->run(handles);
+        if (next) next();
+      };
+    };
+    const std::string of_engine = " " + engine;
     const double seconds =
-        tools.tuner.seconds(fmt::format("{} {}", key, engine), [&]() -> std::function<void()> {
-          const auto found = std::ranges::find(built, engine, &ConvGraph::engine);
-          ConvGraph* graph = found != built.end() ? &*found : nullptr;
-          if (graph == nullptr) {
-            made = ConvGraph::make(tools.handles, tools.context, direction, problem, engine);
-            if (!made) return {};
-            graph = &*made;
-          }
-          graph->bind(trial.operands(), trial.workspace(graph->workspace_bytes()));
-          const auto next = after ? after(trial.memory(), trial.operands().weights) : std::function<void()>();
-          return [&handles = tools.handles, graph, next] {
-            graph->run(handles);
-            if (next) next();
-          };
-        });
+        tools.tuner.seconds(key + of_engine, prepare, graph_like(tools, direction, problem, of_engine));
     if (seconds < best.seconds) best = {engine, seconds};
   }
   return best;

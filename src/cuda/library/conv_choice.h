@@ -5,6 +5,7 @@
 #include "cuda/library/conv_graph.h"
 #include "cuda/library_steps.h"
 #include "cuda/tuner.h"
+#include "plan/measured_names.h"
 
 #include <functional>
 #include <optional>
@@ -20,6 +21,7 @@ struct ConvTools {
   const LibraryHandles& handles;
   const LibraryHandles& side_handles;  // for what runs beside
   CudaTuner& tuner;
+  TimedBatch timed_batch;
   bool own_kernels = true;  // descent's own may take a part where they are faster
 };
 
@@ -50,5 +52,8 @@ using AfterGraph = std::function<std::function<void()>(TrialMemory& memory, void
 // What the times of a direction's engines are filed under.
 [[nodiscard]] std::string graph_name(const ConvTools& tools, Direction direction,
                                      const ConvGraph::Problem& problem);
+// `after` behind that name: what says as much, if it is recorded.
+[[nodiscard]] CudaTuner::Likeness graph_like(const ConvTools& tools, Direction direction,
+                                             const ConvGraph::Problem& problem, const std::string& after = {});
 
 }  // namespace descent

@@ -52,7 +52,8 @@ class NvidiaLibraries final : public CudaLibraries {
   [[nodiscard]] std::unique_ptr<Kernel> make_conv(const KernelRequest& request, Layout layout,
                                                   const CudaContext& context,
                                                   const KernelChoices& choices) override {
-    const ConvTools tools{context, handles_, side_handles_, choices.tuner, choices.own_kernels};
+    const ConvTools tools{
+        context, handles_, side_handles_, choices.tuner, TimedBatch(request.plan), choices.own_kernels};
     return layout == nhwc ? make_conv_library(request, tools) : nullptr;
   }
   [[nodiscard]] std::unique_ptr<Kernel> make_linear(const KernelRequest& request, Layout layout,

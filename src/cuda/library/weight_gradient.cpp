@@ -133,8 +133,8 @@ std::optional<TimedEngine> fastest_graph(const ConvTools& tools, const ConvGraph
 double own_seconds(const ConvTools& tools, const ConvGraph::Problem& problem, const Gather& forward) {
   TrialMemory memory(tools.context);
   std::optional<OwnWeightGradient> own;
-  const std::string key = graph_name(tools, weights_direction, problem) + " own";
-  return tools.tuner.seconds(key, [&]() -> std::function<void()> {
+  const std::string whose = " own";
+  const auto prepare = [&]() -> std::function<void()> {
     own.emplace(forward, problem.zero_channels);
     own->bind(memory.take(TensorDesc{problem.type, problem.source}.bytes()),
               memory.take(TensorDesc{problem.type, problem.destination}.bytes()),
@@ -142,7 +142,9 @@ double own_seconds(const ConvTools& tools, const ConvGraph::Problem& problem, co
                   memory.take(static_cast<std::size_t>(order_of(problem).elements()) * sizeof(float))),
               memory.take(own->scratch_bytes()));
     return [&own, &tools] { own->run(tools.context, tools.handles); };
-  });
+  };
+  return tools.tuner.seconds(graph_name(tools, weights_direction, problem) + whose, prepare,
+                             graph_like(tools, weights_direction, problem, whose));
 }
 
 }  // namespace
