@@ -336,4 +336,38 @@ BOOST_AUTO_TEST_CASE(every_permutation_is_about_as_likely) {
   for (const int count : seen) BOOST_TEST(std::abs(count - 1000) < 150);  // five standard deviations
 }
 
+// A data set of two pictures of one pixel a part.
+DataSet with_classes(const std::vector<std::string>& classes) {
+  DataSet data{"two", classes, {Shape{1, 1, 1}, {1, 2}, {0, 1}}, {}};
+  data.valid = data.train;
+  return data;
+}
+
+BOOST_AUTO_TEST_CASE(classes_are_those_of_the_model_with_the_same_names) {
+  const std::vector<std::string> names{"T-shirt/top", "Trouser", "Bag"};
+  DataSet data = with_classes({"Bag", "T-shirt-top"});
+  BOOST_CHECK(descent::match_classes(data, names, 3) == descent::ClassMatch::by_name);
+  const std::vector<std::int32_t> labels{2, 0};
+  BOOST_TEST(data.train.labels == labels, per_element());
+  BOOST_TEST(data.valid.labels == labels, per_element());
+  DataSet other = with_classes({"Bag", "Hat"});
+  BOOST_CHECK_EXCEPTION(descent::match_classes(other, names, 3), Error, [](const Error& error) {
+    return contains(error.what(), "no class 'Hat', which 'two' has: its classes are T-shirt/top, Trouser, Bag");
+  });
+}
+
+BOOST_AUTO_TEST_CASE(classes_called_by_numbers_keep_them) {
+  const std::vector<std::int32_t> labels{0, 1};
+  DataSet data = with_classes({"0", "1"});
+  BOOST_CHECK(descent::match_classes(data, std::vector<std::string>{"b", "a"}, 2) ==
+              descent::ClassMatch::by_number);
+  BOOST_TEST(data.valid.labels == labels, per_element());
+  // They are names where the model has them, too.
+  BOOST_CHECK(descent::match_classes(data, std::vector<std::string>{"1", "0"}, 2) ==
+              descent::ClassMatch::by_name);
+  BOOST_TEST(data.valid.labels == (std::vector<std::int32_t>{1, 0}), per_element());
+  BOOST_CHECK(descent::match_classes(data, {}, 2) == descent::ClassMatch::by_name);
+  BOOST_CHECK_THROW(descent::match_classes(data, {}, 1), Error);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

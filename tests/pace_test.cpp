@@ -54,6 +54,18 @@ BOOST_AUTO_TEST_CASE(another_process_on_our_core_disturbs_once) {
   BOOST_TEST(pace.undisturbed());
 }
 
+BOOST_AUTO_TEST_CASE(a_moment_now_and_then_is_the_systems_own) {
+  Machine machine;
+  Pace pace(machine.sources());
+  BOOST_TEST(pace.undisturbed());
+  machine.time += 0.041;
+  machine.preemptions += 2;
+  BOOST_TEST(pace.undisturbed());
+  machine.time += 0.041;
+  machine.preemptions += 3;
+  BOOST_TEST(!pace.undisturbed());
+}
+
 BOOST_AUTO_TEST_CASE(a_processor_that_stays_slow_is_no_neighbour_after_half_a_minute) {
   Machine machine;
   Pace pace(machine.sources());

@@ -1,8 +1,11 @@
 // parallel_for and parallel_parts: who gets which elements, and what becomes of exceptions.
 #include "cpu/parallel.h"
 
+#include <unistd.h>
+
 #include <boost/test/unit_test.hpp>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <stdexcept>
@@ -38,6 +41,20 @@ BOOST_AUTO_TEST_CASE(stretches_begin_at_multiples_of_the_grain) {
   });
   BOOST_TEST(odd == 0);
   BOOST_TEST(stretches == 3);
+}
+
+// To end threads and to start them again takes longer than most kernels.
+BOOST_AUTO_TEST_CASE(a_short_loop_keeps_the_team_together) {
+  const auto team = [] {
+    std::array<pid_t, 4> threads{};
+    parallel_for(4, 4, 1, [&](std::int64_t begin, std::int64_t) {
+      threads.at(static_cast<std::size_t>(begin)) = ::gettid();
+    });
+    return threads;
+  };
+  const auto before = team();
+  parallel_for(4, 2, 1, [](std::int64_t, std::int64_t) {});
+  BOOST_CHECK(team() == before);
 }
 
 BOOST_AUTO_TEST_CASE(nothing_to_do_calls_nothing) {

@@ -1,7 +1,7 @@
 // The number of threads: affinity, cgroup quotas in made-up file systems, and the user's own wish.
 #include "base/usable_cores.h"
 
-#include "cpu/denormals.h"
+#include "cpu/context.h"
 #include "cpu/parallel.h"
 #include "descent/device.h"
 
@@ -193,7 +193,8 @@ BOOST_AUTO_TEST_CASE(the_users_number_of_threads_is_read) {
 
 // Kernels of oneDNN's use the stack pointer for something else: the thread that calls says where handlers run.
 BOOST_AUTO_TEST_CASE(signals_are_taken_by_the_thread_that_calls) {
-  descent::flush_denormals(3);
+  descent::enter({2});
+  descent::enter({3});  // of another device
   int blocked = 0;
 #pragma omp parallel num_threads(3) reduction(+ : blocked)
   {
@@ -205,15 +206,18 @@ BOOST_AUTO_TEST_CASE(signals_are_taken_by_the_thread_that_calls) {
 }
 
 BOOST_AUTO_TEST_CASE(denormals_count_as_zero_in_every_thread) {
-  descent::flush_denormals(2);
   std::atomic<int> wrong{0};
-  descent::parallel_for(2, 2, 1, [&](std::int64_t, std::int64_t) {
+  const auto compute = [&](std::int64_t, std::int64_t) {
     const volatile float smallest = std::numeric_limits<float>::min();
     const volatile float half = smallest * 0.5F;
     const volatile float denormal = std::numeric_limits<float>::denorm_min();
     const volatile float grown = denormal * 1e20F;
     if (half != 0 || grown != 0) ++wrong;
-  });
+  };
+  for (const int threads : {2, 4}) {  // of two devices, one after the other
+    descent::enter({threads});
+    descent::parallel_for(threads, threads, 1, compute);
+  }
   BOOST_TEST(wrong == 0);
 }
 

@@ -51,6 +51,15 @@ struct KnownDataSet {
 // by the picture rule of picture.h (Resize::fit).
 [[nodiscard]] DataSet load_data_set(const std::string& name_or_folder, const Shape& input);
 
+enum class ClassMatch : std::uint8_t {
+  by_name,    // or the model has no names
+  by_number,  // the data set's classes are called 0, 1, 2, …: each is the model's class in that place
+};
+// Makes the labels of both parts those of a model of `count` classes, called `names` (none: nobody knows),
+// among which those of the data set must be; '/' and '-' are the same, as a folder cannot be called
+// "T-shirt/top".
+ClassMatch match_classes(DataSet& data, std::span<const std::string> names, std::size_t count);
+
 // IDX files (Y. LeCun's MNIST format), plain or gzip, checked: magic, sizes, lengths.
 [[nodiscard]] PictureSet load_idx_pair(const std::filesystem::path& pictures,
                                        const std::filesystem::path& labels);

@@ -39,7 +39,7 @@ struct PlanRequest {
   std::vector<WatchedLayer> watch{};
   bool profile = false;  // time every operation of every step, for explain(0)
   // The batch of a plan prepared before that differs from this one in it alone, such as the batches before a
-  // smaller last one: the device may go by what it has timed for that, and need not time anything anew.
+  // smaller last one: the device may go by what it has timed for that, and time only what that did not have.
   std::int64_t timed_batch = 0;  // 0: there is none
 };
 
@@ -254,7 +254,7 @@ struct DeviceOptions {
   bool tf32 = false;  // CUDA's libraries may round the factors of products in f32 to 10 bits behind the point
   // Told, in one sentence and at most once, how the first plan falls short of what was asked for.
   std::function<void(const std::string&)> warn{};
-  // Told, in one sentence and at most once, what a start waits for, if it takes more than a second.
+  // Told what a start waits for, in one sentence, after a second of it and again every ten seconds.
   std::function<void(const std::string&)> tell{};
 };
 

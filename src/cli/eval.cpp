@@ -11,13 +11,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <vector>
 
 namespace descent::cli {
 
@@ -47,41 +45,6 @@ std::string default_data(const std::string& model) {
   }
 }
 
-// A class as the name of a folder: "T-shirt/top" cannot be one.
-std::string folder_of(std::string name) {
-  std::ranges::replace(name, '/', '-');
-  return name;
-}
-
-// Labels of the data as classes of the model, by their names. Where the data has numbers for names, or the
-// model has no names, classes of the same number are the same.
-void align_classes(const ModelDescription& model, DataSet& data) {
-  const auto in_model = static_cast<std::size_t>(model.network.classes());
-  if (data.classes.size() > in_model) {
-    throw Error(fmt::format("the data set '{}' has {} classes, the model {}", data.name, data.classes.size(),
-                            in_model));
-  }
-  if (model.classes.empty()) return;
-  std::vector<std::int32_t> in_the_model;
-  bool numbers = true;
-  std::string unknown;
-  for (std::size_t i = 0; i < data.classes.size(); ++i) {
-    numbers = numbers && data.classes[i] == std::to_string(i);
-    const auto found = std::ranges::find(model.classes, folder_of(data.classes[i]), folder_of);
-    if (found == model.classes.end() && unknown.empty()) unknown = data.classes[i];
-    in_the_model.push_back(static_cast<std::int32_t>(found - model.classes.begin()));
-  }
-  if (!unknown.empty() && numbers) {
-    return warn(fmt::format(
-        "the classes of '{}' are numbers: each is taken for the model's class in that place", data.name));
-  }
-  if (!unknown.empty()) {
-    throw Error(fmt::format("the model has no class '{}', which '{}' has: its classes are {}", unknown,
-                            data.name, fmt::join(model.classes, ", ")));
-  }
-  for (std::int32_t& label : data.valid.labels) label = in_the_model[static_cast<std::size_t>(label)];
-}
-
 void print_metrics(const PhaseMetrics& metrics, const std::string& data, bool json) {
   if (json) {
     fmt::print("{{\"loss\":{},\"accuracy\":{},\"images\":{},\"seconds\":{}}}\n", json_number(metrics.loss),
@@ -100,7 +63,11 @@ void run(const EvalArguments& arguments) {
   const Network& network = model.description.network;
   const std::string name = arguments.data.empty() ? default_data(arguments.model.model) : arguments.data;
   DataSet data = load_data_set(name, network.input);
-  align_classes(model.description, data);
+  const auto classes = static_cast<std::size_t>(network.classes());
+  if (match_classes(data, model.description.classes, classes) == ClassMatch::by_number) {
+    warn(fmt::format("the classes of '{}' are numbers: each is taken for the model's class in that place",
+                     data.name));
+  }
   const std::unique_ptr<Device> device = arguments.device.make();
   ParameterStore store(*device, parameter_layout(network), false);
   store.upload(model.parameters);

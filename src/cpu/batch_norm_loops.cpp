@@ -56,14 +56,6 @@ ChannelBackward one_of(const Backward& by) {
   return {*by.gain, *by.slope, *by.shift};
 }
 
-inline float normalised(float x, const ChannelForward& by) {
-  return (x - by.centre) * by.slope + by.shift;
-}
-
-inline float input_gradient(float x, float dy, float centre, const ChannelBackward& by) {
-  return (x - centre) * by.slope + (dy * by.gain + by.shift);
-}
-
 // Adds Σx and Σx² of one stretch of one slice: to one channel (inner 1) or to `inner` of them.
 template <class Element>
 DESCENT_CLONES void add_sums(const Element* x, std::int64_t cells, std::int64_t inner, NormSums::Part to) {
@@ -98,7 +90,7 @@ DESCENT_CLONES void add_gradient_sums(const Element* x, const Element* dy, std::
     double second = 0;
 #pragma omp simd reduction(+ : first, second)
     for (std::int64_t i = 0; i < cells; ++i) {
-      const auto g = static_cast<double>(rule.gradient(normalised(to_f32(x[i]), one), to_f32(dy[i])));
+      const auto g = static_cast<double>(rule.gradient(normalised(one, to_f32(x[i])), to_f32(dy[i])));
       first += g;
       second += g * static_cast<double>(to_f32(x[i]));
     }
@@ -108,7 +100,7 @@ DESCENT_CLONES void add_gradient_sums(const Element* x, const Element* dy, std::
 #pragma omp simd
     for (std::int64_t i = 0; i < inner; ++i) {
       const ChannelForward one{by.centre[i], by.slope[i], by.shift[i]};
-      const auto g = static_cast<double>(rule.gradient(normalised(to_f32(x[i]), one), to_f32(dy[i])));
+      const auto g = static_cast<double>(rule.gradient(normalised(one, to_f32(x[i])), to_f32(dy[i])));
       to.first[i] += g;
       to.second[i] += g * static_cast<double>(to_f32(x[i]));
     }
@@ -122,14 +114,14 @@ DESCENT_CLONES void normalise(const Element* x, Element* y, std::int64_t cells, 
     const ChannelForward one = one_of(by);
 #pragma omp simd
     for (std::int64_t i = 0; i < cells; ++i)
-      y[i] = to_element<Element>(rule.value(normalised(to_f32(x[i]), one)));
+      y[i] = to_element<Element>(rule.value(normalised(one, to_f32(x[i]))));
     return;
   }
   for (std::int64_t cell = 0; cell < cells; ++cell, x += inner, y += inner) {
 #pragma omp simd
     for (std::int64_t i = 0; i < inner; ++i) {
-      y[i] =
-          to_element<Element>(rule.value(normalised(to_f32(x[i]), {by.centre[i], by.slope[i], by.shift[i]})));
+      const ChannelForward one{by.centre[i], by.slope[i], by.shift[i]};
+      y[i] = to_element<Element>(rule.value(normalised(one, to_f32(x[i]))));
     }
   }
 }
@@ -142,8 +134,8 @@ DESCENT_CLONES void input_gradients(const Element* x, const Element* dy, Element
     const ChannelBackward one_back = one_of(back);
 #pragma omp simd
     for (std::int64_t i = 0; i < cells; ++i) {
-      const float g = rule.gradient(normalised(to_f32(x[i]), one), to_f32(dy[i]));
-      dx[i] = to_element<Element>(input_gradient(to_f32(x[i]), g, one.centre, one_back));
+      const float g = rule.gradient(normalised(one, to_f32(x[i])), to_f32(dy[i]));
+      dx[i] = to_element<Element>(norm_gradient(one, one_back, to_f32(x[i]), g));
     }
     return;
   }
@@ -151,9 +143,9 @@ DESCENT_CLONES void input_gradients(const Element* x, const Element* dy, Element
 #pragma omp simd
     for (std::int64_t i = 0; i < inner; ++i) {
       const ChannelForward one{by.centre[i], by.slope[i], by.shift[i]};
-      const float g = rule.gradient(normalised(to_f32(x[i]), one), to_f32(dy[i]));
-      dx[i] = to_element<Element>(
-          input_gradient(to_f32(x[i]), g, one.centre, {back.gain[i], back.slope[i], back.shift[i]}));
+      const float g = rule.gradient(normalised(one, to_f32(x[i])), to_f32(dy[i]));
+      const ChannelBackward one_back{back.gain[i], back.slope[i], back.shift[i]};
+      dx[i] = to_element<Element>(norm_gradient(one, one_back, to_f32(x[i]), g));
     }
   }
 }

@@ -3,7 +3,6 @@
 #include "base/processor.h"
 #include "base/usable_cores.h"
 #include "cpu/aligned.h"
-#include "cpu/denormals.h"
 #include "cpu/make_device.h"
 #include "cpu/peaks.h"
 #include "cpu/simd.h"

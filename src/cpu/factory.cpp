@@ -1,7 +1,6 @@
 #include "cpu/factory.h"
 
 #include "cpu/candidates.h"
-#include "cpu/denormals.h"
 #include "cpu/format_choice.h"
 #include "cpu/kernels.h"
 #include "cpu/lanes_neighbours.h"

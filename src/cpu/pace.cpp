@@ -18,9 +18,10 @@ namespace descent {
 
 namespace {
 
-constexpr double alike = 1.15;       // of the shortest time: a neighbour makes it 1.6 or more
-constexpr double stretch = 15;       // seconds
-constexpr double first_look = 0.25;  // seconds
+constexpr double alike = 1.15;         // of the shortest time: a neighbour makes it 1.6 or more
+constexpr double moment_every = 0.02;  // seconds: the system has to do something itself now and then
+constexpr double stretch = 15;         // seconds
+constexpr double first_look = 0.25;    // seconds
 
 long preemptions() {
   rusage usage{};
@@ -71,11 +72,15 @@ bool Pace::undisturbed() {
     const double end = sources_.now() + first_look;
     while (sources_.now() < end) look();
     preemptions_ = sources_.preemptions();
+    looked_at_ = sources_.now();
   }
   const double seconds = look();
   const long preemptions_now = sources_.preemptions();
-  const bool made_room = preemptions_now != preemptions_;
+  const double now = sources_.now();
+  const bool made_room =
+      static_cast<double>(preemptions_now - preemptions_) > (now - looked_at_) / moment_every;
   preemptions_ = preemptions_now;
+  looked_at_ = now;
   return !made_room && seconds <= alike * std::min(shortest_, shortest_before_);
 }
 

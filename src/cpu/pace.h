@@ -24,8 +24,9 @@ class Pace {
  public:
   explicit Pace(PaceSources sources) : sources_(std::move(sources)) {}
 
-  // Whether since the last call no other process of this system was given one of our cores, and all threads now
-  // compute about as fast as at their best in the last 15 to 30 seconds. Takes some 50 µs; the first call looks
+  // Whether since the last call no other process of this system was given one of our cores, but for a moment
+  // once in 20 ms, all threads together, and all threads now compute about as fast as at their best in the last
+  // 15 to 30 seconds. Takes some 50 µs; the first call looks
   // for a quarter of a second what their best is.
   bool undisturbed();
 
@@ -35,6 +36,7 @@ class Pace {
 
   PaceSources sources_;
   long preemptions_ = 0;
+  double looked_at_ = 0;
   // The shortest of the current stretch of time and of the one before: a processor that has become warm and
   // slow is measured by what it does now.
   double shortest_ = std::numeric_limits<double>::infinity();

@@ -12,7 +12,7 @@
 
 namespace descent {
 
-// Calls f(begin, end) for stretches that together cover [0, count), on a team of at most `threads`.
+// Calls f(begin, end) for stretches that together cover [0, count), on a team of `threads`.
 // Every stretch but the last is a multiple of `grain` long and begins at one, so that vectors meet the
 // same elements whatever the number of threads. Stretches are handed out by number, not by chance. An
 // exception of f ends its own stretch; the others go on, and the first one caught is thrown again here.
@@ -36,7 +36,9 @@ void parallel_for(int threads, std::int64_t count, std::int64_t grain, Function&
     return;
   }
   std::exception_ptr error;
-#pragma omp parallel num_threads(static_cast <int>(stretches))
+  // All of the team, though some may find nothing to do: GCC's OpenMP ends the threads that a smaller team
+  // leaves out, and to start them again takes longer than most kernels.
+#pragma omp parallel num_threads(threads)
   {
     // The team may be smaller than asked for.
     for (std::int64_t i = omp_get_thread_num(); i < stretches; i += omp_get_num_threads()) {

@@ -36,21 +36,20 @@ double Stopwatch::shortest(const std::function<void()>& run, double rival) {
   constexpr double budget = 0.1;  // seconds
   // For waiting and for disturbed runs, in runs and in seconds: what takes little time decides little.
   constexpr double patience_in_runs = 40;
-  constexpr double most_patience = 0.25;
-  constexpr double most_saved_up = 1;
+  constexpr double most_patience = 0.1;
   constexpr double alike = 1.05;
   constexpr std::size_t agreeing = 3;
-  constexpr double beaten = 1.5;  // times as long as the rival
-  constexpr double beaten_in_company = 3;
+  constexpr double beaten = 1.5;           // times as long as the rival
+  constexpr double beaten_in_company = 3;  // who is slowed down to half
   double shortest = time(run);
   patience_ =
-      std::min(std::max(patience_, 0.0) + std::min(patience_in_runs * shortest, most_patience), most_saved_up);
+      std::min(std::max(patience_, 0.0) + std::min(patience_in_runs * shortest, most_patience), full_patience);
   std::array<double, agreeing> undisturbed{};  // the shortest, in order
   undisturbed.fill(std::numeric_limits<double>::infinity());
   double spent = 0;
   const auto is_beaten = [&](std::size_t runs) {
     if (std::isfinite(undisturbed.front())) return undisturbed.front() > beaten * rival;
-    return runs >= agreeing && shortest > beaten_in_company * rival;
+    return runs + 1 >= agreeing && shortest > beaten_in_company * rival;  // the first was one, too
   };
   const auto goes_on = [&](std::size_t runs) {
     if (spent > budget || is_beaten(runs)) return false;

@@ -22,9 +22,10 @@ class Stopwatch {
   // Seconds of the shortest of some runs; the first warms up, and counts too. Whatever else the machine does
   // only adds to a time: six more runs at least, until the shortest three that nobody disturbed agree, or a
   // tenth of a second is spent on such. Waiting for others to be done, and runs in their company, may take
-  // forty times the first run, a quarter of a second at most, and what earlier calls have left of theirs, a
-  // second in all; after that three runs are enough. What takes half as long again as its `rival` (in seconds),
-  // in company three times as long, is not looked at more closely: it is not going to be chosen.
+  // forty times the first run, a tenth of a second at most, and what earlier calls have left of theirs, a
+  // second in all, which there is at first; after that three runs are enough. What takes half as long again as
+  // its `rival` (in seconds), in company three times as long, is not looked at more closely: it will hardly be
+  // chosen, and if it is, for what surrounds it, a time from two runs does.
   [[nodiscard]] double shortest(const std::function<void()>& run,
                                 double rival = std::numeric_limits<double>::infinity());
 
@@ -33,7 +34,8 @@ class Stopwatch {
   bool wait();
 
   Surroundings around_;
-  double patience_ = 0;  // seconds
+  static constexpr double full_patience = 1;  // seconds
+  double patience_ = full_patience;
 };
 
 }  // namespace descent

@@ -106,7 +106,7 @@ double CudaTuner::seconds(const std::string& key, const std::function<std::funct
     return run ? time_runs(run) : never;
   };
   try {
-    constexpr double longest = never / 1000;  // what never() became for a share of the work is never still
+    constexpr double longest = 1e4;  // of seconds that were measured: a small share of `never` is more
     const double seconds = measurements_->seconds(key, measure, like);
     return seconds < longest ? seconds : never;
   } catch (const Error&) {

@@ -1,4 +1,5 @@
 #include "base/names.h"
+#include "data/idx_files.h"
 #include "data/make_inputs.h"
 #include "data/picture_folder.h"
 #include "descent/data.h"
@@ -8,7 +9,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <future>
 #include <system_error>
 #include <utility>
@@ -18,18 +18,6 @@ namespace descent {
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr std::array<std::string_view, 4> spellings{"-{}-ubyte", ".{}-ubyte", "-{}-ubyte.gz", ".{}-ubyte.gz"};
-
-// "train-images" and "idx3" → the file in `folder` under any of its spellings; empty if there is none.
-fs::path idx_file(const fs::path& folder, std::string_view stem, std::string_view type) {
-  for (const std::string_view spelling : spellings) {
-    const fs::path file = folder / (std::string(stem) + fmt::format(fmt::runtime(spelling), type));
-    std::error_code error;
-    if (fs::is_regular_file(file, error)) return file;
-  }
-  return {};
-}
 
 bool is_idx_folder(const fs::path& folder) {
   return !idx_file(folder, "train-images", "idx3").empty() ||

@@ -1,8 +1,8 @@
+#include "data/idx_files.h"
 #include "descent/data.h"
 
 #include <array>
 #include <cstdlib>
-#include <system_error>
 
 namespace descent {
 
@@ -34,12 +34,7 @@ fs::path expand_home(std::string_view folder) {
 }
 
 bool holds_files(const fs::path& folder) {
-  std::error_code error;
-  for (const char* file : {"train-images-idx3-ubyte", "train-images-idx3-ubyte.gz", "train-images.idx3-ubyte",
-                           "train-images.idx3-ubyte.gz"}) {
-    if (fs::is_regular_file(folder / file, error)) return true;
-  }
-  return false;
+  return !idx_file(folder, "train-images", "idx3").empty();
 }
 
 }  // namespace

@@ -22,7 +22,8 @@ enum class Direction : std::uint8_t { forward, backward_data, backward_weights }
 // "128x64x56x56 to 128x64x56x56 kernel 3x3 stride 1x1 padding 1x1 dilation 1x1 groups 1", " bias" behind it.
 [[nodiscard]] std::string conv_name(const Conv& op, const Shape& source, const Shape& destination);
 
-// A unit, whoever computes it: "conv kernel 3x3 stride 2x2 + batch_norm training alone, f32 128x64x56x56 to …".
+// A unit, whoever computes it: "conv kernel 3x3 stride 2x2 … + batch_norm training alone, f32 128x64x56x56 to
+// 128x64x56x56".
 [[nodiscard]] std::string unit_name(const KernelRequest& request);
 
 // Shapes as they are in the plan whose times another one goes by (PlanRequest::timed_batch).

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -52,6 +53,10 @@ std::string print(const std::string& machine, const std::map<std::string, double
 }
 
 }  // namespace
+
+double Measurements::seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 Measurements::Lock::Lock(const fs::path& file)
     : descriptor_(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
@@ -103,15 +108,12 @@ void Measurements::merge_cache() {
 }
 
 std::optional<double> Measurements::recorded(const std::string& key, const std::optional<Likeness>& like) {
-  if (const auto found = known_.find(key); found != known_.end()) {
-    used_.insert(*found);
-    return found->second;
-  }
-  if (!like) return std::nullopt;
-  const auto found = known_.find(like->key);
+  auto found = like ? known_.find(like->key) : known_.end();
+  const double share = found != known_.end() ? like->share : 1;
+  if (found == known_.end()) found = known_.find(key);
   if (found == known_.end()) return std::nullopt;
   used_.insert(*found);
-  return like->share * found->second;
+  return share * found->second;
 }
 
 double Measurements::seconds(const std::string& key, const std::function<double()>& measure,
@@ -124,19 +126,23 @@ double Measurements::seconds(const std::string& key, const std::function<double(
     merge_cache();
     if (const auto known = recorded(key, like)) return *known;
   }
-  const auto begin = std::chrono::steady_clock::now();
+  const double begin = settings_.now();
   const double seconds = measure();
   known_.emplace(key, seconds);
   used_.emplace(key, seconds);
   changed_ = true;
-  tell_of(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  tell_of(settings_.now() - begin);
   return seconds;
 }
 
 void Measurements::tell_of(double seconds) {
-  constexpr double unnoticed = 1;
+  constexpr double every = 10;
+  const bool first = tell_at_ < every;
   spent_ += seconds;
-  if (spent_ < unnoticed || !settings_.tell) return;
+  ++measured_;
+  if (spent_ < tell_at_ || !settings_.tell) return;
+  tell_at_ = (std::floor(spent_ / every) + 1) * every;
+  if (!first) return settings_.tell(fmt::format("kernels are timed: {} in {:.0f} s", measured_, spent_));
   std::string sentence = "kernels are timed for this network, batch and number of threads";
   if (!settings_.plan_file.empty()) {
     sentence +=
@@ -145,14 +151,14 @@ void Measurements::tell_of(double seconds) {
     sentence +=
         ": the next start will find their times in '" + settings_.cache_file.parent_path().string() + "'";
   }
-  std::exchange(settings_.tell, nullptr)(sentence);
+  settings_.tell(sentence);
 }
 
 const std::vector<std::string>& Measurements::names(const std::string& key,
                                                     const std::function<std::vector<std::string>()>& list,
                                                     const std::optional<Likeness>& like) {
-  auto found = known_names_.find(key);
-  if (found == known_names_.end() && like) found = known_names_.find(like->key);
+  auto found = like ? known_names_.find(like->key) : known_names_.end();
+  if (found == known_names_.end()) found = known_names_.find(key);
   if (found == known_names_.end()) {
     found = known_names_.emplace(key, list()).first;
     changed_ = true;

@@ -13,11 +13,14 @@ namespace descent {
 
 class Measurements {
  public:
+  static double seconds_now();
+
   struct Settings {
     std::string machine;               // processor, threads, library version, …: the cache's key
     std::filesystem::path plan_file;   // numbers to repeat, wherever they were taken; empty: none
     std::filesystem::path cache_file;  // empty: no cache
-    std::function<void(const std::string&)> tell{};  // once, if measuring takes more than a second
+    std::function<void(const std::string&)> tell{};  // after a second of measuring, then every ten
+    std::function<double()> now = seconds_now;
   };
 
   // Reads the plan file (Error if it cannot be read or is no plan), or else the cache, which may be missing,
@@ -30,13 +33,14 @@ class Measurements {
     double share = 1;
   };
 
-  // Seconds of `key`: as recorded, or following from what it is like, if that is, or measured now. The first
+  // Seconds of `key`: following from what it is like, if that is recorded, or as recorded itself, or measured
+  // now. In this order, so that the same run finds the same whatever others have measured since. The first
   // measurement waits for other processes that measure on this machine, takes what they have found, and keeps
   // them waiting until save().
   double seconds(const std::string& key, const std::function<double()>& measure,
                  const std::optional<Likeness>& like = std::nullopt);
 
-  // The names under `key`: as recorded on this very machine, or those of what it is like, or listed now. What a
+  // The names under `key`, in the same order: on this very machine recorded, or listed now. What a
   // library offers is asked for once, because asking takes as long as everything else that a start does.
   const std::vector<std::string>& names(const std::string& key,
                                         const std::function<std::vector<std::string>()>& list,
@@ -74,6 +78,8 @@ class Measurements {
   Names used_names_;
   bool changed_ = false;
   double spent_ = 0;  // seconds, on measuring
+  double tell_at_ = 1;
+  int measured_ = 0;
   std::optional<Lock> lock_;
 };
 

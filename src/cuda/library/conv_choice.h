@@ -52,7 +52,8 @@ using AfterGraph = std::function<std::function<void()>(TrialMemory& memory, void
 // What the times of a direction's engines are filed under.
 [[nodiscard]] std::string graph_name(const ConvTools& tools, Direction direction,
                                      const ConvGraph::Problem& problem);
-// `after` behind that name: what says as much, if it is recorded.
+// `after` behind that name: what says as much, if it is recorded. Its engine need not exist for these shapes:
+// then make_graph() takes another.
 [[nodiscard]] CudaTuner::Likeness graph_like(const ConvTools& tools, Direction direction,
                                              const ConvGraph::Problem& problem, const std::string& after = {});
 
