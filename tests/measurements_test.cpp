@@ -109,6 +109,21 @@ BOOST_AUTO_TEST_CASE(a_start_that_takes_long_says_what_it_waits_for) {
              boost::test_tools::per_element());
 }
 
+// Whoever loses patience with a start that takes long finds what it has found.
+BOOST_AUTO_TEST_CASE(a_start_that_is_ended_leaves_what_it_has_measured) {
+  const TemporaryFolder folder;
+  const auto cache = folder.path() / "plan.json";
+  double now = 0;
+  Measurements measurements({"this machine", {}, cache, {}, [&] { return now; }});
+  const auto measure = [&] {
+    now += 6;
+    return 0.25;
+  };
+  measurements.seconds("first", measure);
+  measurements.seconds("second", measure);
+  BOOST_TEST(Measurements({"this machine", {}, cache}).seconds("second", never) == 0.25);
+}
+
 BOOST_AUTO_TEST_CASE(names_are_listed_once_a_machine) {
   const TemporaryFolder folder;
   const auto cache = folder.path() / "plan.json";

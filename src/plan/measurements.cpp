@@ -131,17 +131,19 @@ double Measurements::seconds(const std::string& key, const std::function<double(
   known_.emplace(key, seconds);
   used_.emplace(key, seconds);
   changed_ = true;
-  tell_of(settings_.now() - begin);
+  count(settings_.now() - begin);
   return seconds;
 }
 
-void Measurements::tell_of(double seconds) {
+void Measurements::count(double seconds) {
   constexpr double every = 10;
   const bool first = tell_at_ < every;
   spent_ += seconds;
   ++measured_;
-  if (spent_ < tell_at_ || !settings_.tell) return;
+  if (spent_ < tell_at_) return;
+  write_cache();
   tell_at_ = (std::floor(spent_ / every) + 1) * every;
+  if (!settings_.tell) return;
   if (!first) return settings_.tell(fmt::format("kernels are timed: {} in {:.0f} s", measured_, spent_));
   std::string sentence = "kernels are timed for this network, batch and number of threads";
   if (!settings_.plan_file.empty()) {
@@ -167,7 +169,7 @@ const std::vector<std::string>& Measurements::names(const std::string& key,
   return found->second;
 }
 
-void Measurements::save() {
+void Measurements::write_cache() {
   if (changed_ && !settings_.cache_file.empty() && settings_.plan_file.empty()) {
     try {
       write_file_atomically(settings_.cache_file, print(settings_.machine, known_, known_names_));
@@ -175,6 +177,10 @@ void Measurements::save() {
     }
   }
   changed_ = false;
+}
+
+void Measurements::save() {
+  write_cache();
   lock_.reset();
 }
 

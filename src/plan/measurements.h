@@ -46,7 +46,8 @@ class Measurements {
                                         const std::function<std::vector<std::string>()>& list,
                                         const std::optional<Likeness>& like = std::nullopt);
 
-  // Writes new numbers to the cache and lets others measure. Failing to write does no harm.
+  // Writes new numbers to the cache, as is done every ten seconds of measuring, and lets others measure.
+  // Failing to write does no harm.
   void save();
 
   // The numbers asked for so far, as a plan file.
@@ -69,7 +70,9 @@ class Measurements {
 
   void merge_cache();
   std::optional<double> recorded(const std::string& key, const std::optional<Likeness>& like);
-  void tell_of(double seconds);
+  // Of measuring; now and then tells of it, and writes what was found: who loses patience keeps it.
+  void count(double seconds);
+  void write_cache();
 
   Settings settings_;
   std::map<std::string, double> known_;
