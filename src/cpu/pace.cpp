@@ -2,10 +2,10 @@
 // only the caches, with whoever else computes on the core.
 #include "cpu/pace.h"
 
+#include "base/seconds.h"
 #include "cpu/multiply_adds.h"
 #include "cpu/parallel.h"
 #include "cpu/registers.h"
-#include "cpu/seconds.h"
 #include "cpu/simd.h"
 
 #include <sys/resource.h>

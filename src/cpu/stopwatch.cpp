@@ -1,7 +1,7 @@
 #include "cpu/stopwatch.h"
 
+#include "base/seconds.h"
 #include "cpu/pace.h"
-#include "cpu/seconds.h"
 
 #include <algorithm>
 #include <array>

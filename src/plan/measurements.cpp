@@ -54,10 +54,6 @@ std::string print(const std::string& machine, const std::map<std::string, double
 
 }  // namespace
 
-double Measurements::seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 Measurements::Lock::Lock(const fs::path& file)
     : descriptor_(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
   // Bounded: who holds the lock may hang, and all that waiting buys is a quieter machine.

@@ -2,6 +2,8 @@
 // these numbers alone, so whoever has the same numbers makes the same choices and gets the same bits.
 #pragma once
 
+#include "base/seconds.h"
+
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -13,8 +15,6 @@ namespace descent {
 
 class Measurements {
  public:
-  static double seconds_now();
-
   struct Settings {
     std::string machine;               // processor, threads, library version, …: the cache's key
     std::filesystem::path plan_file;   // numbers to repeat, wherever they were taken; empty: none
