@@ -51,11 +51,19 @@ struct Model {
 [[nodiscard]] Model load_model(const std::filesystem::path& model,
                                const std::optional<std::string>& network_name = std::nullopt);
 void save_model(const std::filesystem::path& file, const Model& model);
+// The weights of a MODEL: the file itself, or that in the run folder. Throws Error if the folder holds none.
+[[nodiscard]] std::filesystem::path weights_file(const std::filesystem::path& model);
 
 // Strict: every tensor of the network is in the file and no other; shapes and types fit (f32, f64, f16,
 // bf16 are read as f32). Throws Error naming the file and tensor.
 [[nodiscard]] HostParameters parameters_from(const SafetensorsFile& content, const ParameterLayout& layout,
                                              const std::string& source);
+
+// Where a file's weights were trained for another number of classes: gives the last layer with weights, and
+// what follows it, the tensors of `drawn`. Names of the tensors that were replaced; none if the classes are as
+// many.
+std::vector<std::string> replace_head(SafetensorsFile& content, const ParameterLayout& layout,
+                                      const HostParameters& drawn);
 [[nodiscard]] std::vector<FileTensor> tensors_from(const HostParameters& parameters,
                                                    const ParameterLayout& layout);
 

@@ -2,6 +2,12 @@
 
 #include "descent/weights.h"
 
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
 namespace descent::cli {
 
 std::pair<Network, DataSet> load_run(const RunSettings& run) {
@@ -13,8 +19,15 @@ std::pair<Network, DataSet> load_run(const RunSettings& run) {
 }
 
 HostParameters first_parameters(const RunSettings& run, const Network& network, const ParameterLayout& layout) {
-  if (run.init_from.empty()) return initialise(network, layout, run.initialisation, run.train.seed);
-  return parameters_from(read_safetensors(run.init_from), layout, run.init_from);
+  HostParameters drawn = initialise(network, layout, run.initialisation, run.train.seed);
+  if (run.init_from.empty()) return drawn;
+  const std::string source = weights_file(run.init_from).string();
+  SafetensorsFile content = read_safetensors(source);
+  if (const std::vector<std::string> replaced = replace_head(content, layout, drawn); !replaced.empty()) {
+    fmt::print(stderr, "descent: '{}' knows other classes than the {} of the data: drawn anew are {}\n", source,
+               network.classes(), fmt::join(replaced, ", "));
+  }
+  return parameters_from(content, layout, source);
 }
 
 }  // namespace descent::cli

@@ -13,7 +13,8 @@ namespace descent::cli {
 // The network asked for, with as many classes as the data has.
 [[nodiscard]] std::pair<Network, DataSet> load_run(const RunSettings& run);
 
-// Those of --init-from, else drawn from the seed.
+// Those of --init-from, else drawn from the seed; so are the last layer's where that file knows another number
+// of classes, which standard error is told.
 [[nodiscard]] HostParameters first_parameters(const RunSettings& run, const Network& network,
                                               const ParameterLayout& layout);
 

@@ -25,15 +25,6 @@ const std::string* find_metadata(const SafetensorsFile& content, const char* key
   return found == content.metadata.end() ? nullptr : &found->second;
 }
 
-fs::path weights_file(const fs::path& model) {
-  std::error_code error;
-  if (!fs::is_directory(model, error)) return model;
-  const fs::path file = model / "model.safetensors";
-  if (fs::exists(file, error)) return file;
-  throw Error("the folder '" + model.string() +
-              "' holds no model.safetensors: give a run folder or a .safetensors file");
-}
-
 // First dimension of the network's last weight as the file has it; 0 if it has none.
 std::int64_t classes_in(const SafetensorsFile& content, const Network& network) {
   const ParameterLayout layout = parameter_layout(network);
@@ -71,6 +62,15 @@ Network network_for(const SafetensorsFile& content, const std::optional<std::str
 }
 
 }  // namespace
+
+fs::path weights_file(const fs::path& model) {
+  std::error_code error;
+  if (!fs::is_directory(model, error)) return model;
+  const fs::path file = model / "model.safetensors";
+  if (fs::exists(file, error)) return file;
+  throw Error("the folder '" + model.string() +
+              "' holds no model.safetensors: give a run folder or a .safetensors file");
+}
 
 Model load_model(const fs::path& model, const std::optional<std::string>& network_name) {
   const fs::path file = weights_file(model);
