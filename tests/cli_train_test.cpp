@@ -176,6 +176,18 @@ BOOST_AUTO_TEST_CASE(a_config_file_repeats_its_run_step_by_step) {
   BOOST_TEST(read_text(place / "first/model.safetensors") == read_text(place / "second/model.safetensors"));
 }
 
+BOOST_AUTO_TEST_CASE(augmentation_belongs_to_the_settings_of_a_run) {
+  const Workplace place;
+  BOOST_TEST(place.train("--out plain").code == 0);
+  BOOST_TEST(place.train("--flip --shift 1 --out first").code == 0);
+  BOOST_TEST(holds(read_text(place / "first/config.toml"), "\nflip = true\nshift = 1\n"));
+  BOOST_TEST(read_text(place / "first/steps.csv") != read_text(place / "plain/steps.csv"));
+  BOOST_TEST(place.run("train --config first/config.toml --out second").code == 0);
+  BOOST_TEST(read_text(place / "first/steps.csv") == read_text(place / "second/steps.csv"));
+  BOOST_TEST(place.run("train --config first/config.toml --no-flip --shift 0 --out third").code == 0);
+  BOOST_TEST(read_text(place / "third/steps.csv") == read_text(place / "plain/steps.csv"));
+}
+
 BOOST_AUTO_TEST_CASE(options_count_more_than_the_config_file) {
   const Workplace place;
   BOOST_TEST(place.train("--epochs 1 --lr 0.001 --beta1 0.8 --out first").code == 0);
@@ -215,6 +227,28 @@ BOOST_AUTO_TEST_CASE(a_run_goes_on_from_the_weights_of_another) {
   BOOST_TEST(place.lines("first/steps.csv").at(1) != place.lines("second/steps.csv").at(1));
   BOOST_TEST(place.run("train --config second/config.toml --out third").code == 0);
   BOOST_TEST(read_text(place / "second/steps.csv") == read_text(place / "third/steps.csv"));
+}
+
+BOOST_AUTO_TEST_CASE(a_run_goes_on_from_weights_for_other_classes_with_a_new_last_layer) {
+  const Workplace place;
+  BOOST_TEST(place.train("--epochs 1 --out first").code == 0);
+  fs::copy(place / "halves", place / "thirds");
+  for (const std::string part : {"train", "t10k"}) {
+    const fs::path file = place / ("thirds/" + part + "-labels-idx1-ubyte");
+    std::string labels = read_text(file);
+    for (std::size_t i = 8; i < labels.size(); ++i) labels[i] = static_cast<char>(i % 3);
+    write_text(file, labels);
+  }
+  // A run folder, or the file in it.
+  for (const std::string from : {"first", "first/model.safetensors"}) {
+    const Ending outcome = place.train("--data thirds --quiet --force --out second --init-from " + from);
+    BOOST_TEST(outcome.code == 0, outcome.errors);
+    BOOST_TEST(holds(outcome.errors, "other classes than the 3 of the data: drawn anew are 4.weight, 4.bias"),
+               outcome.errors);
+    BOOST_TEST(std::count(outcome.errors.begin(), outcome.errors.end(), '\n') == 1, outcome.errors);
+  }
+  BOOST_TEST(place.run("eval second --data thirds").code == 0);
+  check_refused(place.train("--init-from halves"), {"halves", "model.safetensors"});
 }
 
 BOOST_AUTO_TEST_CASE(an_older_run_is_overwritten_only_by_force) {

@@ -3,6 +3,7 @@
 #include "case_run.h"
 #include "compare.h"
 #include "cuda_host/emulated_device.h"
+#include "descent/augment.h"
 #include "descent/error.h"
 #include "network_builder.h"
 #include "op_cases.h"
@@ -48,6 +49,7 @@ struct Training {
 struct TrainingRequest {
   bool at_once = false;
   bool placed = false;
+  bool augmented = false;
   double clip_norm = 0;
   DType precision = DType::f32;
   std::string optimizer = "adam";
@@ -78,7 +80,9 @@ Training train(Device& device, const TrainingRequest& request) {
     const StepContext context{5, static_cast<std::uint32_t>(step / 3), step % 3 * 12};
     const double rate = 0.01 / static_cast<double>(step + 1);
     const UpdateRequest update{optimizer, ranges, rate, 0.1, Decay::decoupled, request.clip_norm};
-    plan->load(source, indices);
+    std::vector<PictureView> views;
+    if (request.augmented) views = augmented_views({.flip = true, .shift = 2}, 5, context.epoch, 12 * step, 12);
+    plan->load(source, {indices, views});
     if (request.at_once) {
       plan->step(context, state, update);
       training.losses.push_back(plan->result().loss_sum);
@@ -238,9 +242,13 @@ BOOST_AUTO_TEST_CASE(a_step_follows_the_reference) {
 BOOST_AUTO_TEST_CASE(pictures_kept_on_the_device_are_those_that_are_sent) {
   for (const auto& [name, device] : cuda_devices()) {
     for (const DType precision : {DType::f32, DType::bf16}) {
-      BOOST_TEST_CONTEXT(name) {
-        const Training sent = train(*device, {.at_once = true, .precision = precision});
-        BOOST_TEST((train(*device, {.at_once = true, .placed = true, .precision = precision}) == sent));
+      for (const bool augmented : {false, true}) {
+        BOOST_TEST_CONTEXT(name) {
+          TrainingRequest request{.at_once = true, .augmented = augmented, .precision = precision};
+          const Training sent = train(*device, request);
+          request.placed = true;
+          BOOST_TEST((train(*device, request) == sent));
+        }
       }
     }
   }
@@ -257,19 +265,22 @@ BOOST_AUTO_TEST_CASE(loaded_pictures_have_the_bits_of_the_cpu) {
     pictures.pictures.push_back(static_cast<std::uint8_t>(i * 37 % 256));
   pictures.labels.assign(9, 0);
   const std::vector<std::uint32_t> indices{8, 0, 3, 3};
-  const auto input_of = [&](Device& device) {
+  const auto input_of = [&](Device& device, const std::vector<PictureView>& views) {
     ParameterStore store(device, parameter_layout(network), false);
     const auto plan = device.prepare(network, {.batch = 4}, store);
     Buffer workspace = device.allocate(plan->workspace_bytes());
     plan->bind(workspace);
-    plan->load(pictures.source(network.normalisation), indices);
+    plan->load(pictures.source(network.normalisation), {indices, views});
     std::vector<float> values(std::size_t{4} * 3 * 5 * 7);
     plan->read(Plan::Port::input, values);
     return values;
   };
   const auto all = devices();
-  const std::vector<float> expected = input_of(*all.front().device);
-  for (const auto& [name, device] : all) BOOST_TEST((input_of(*device) == expected), name);
+  for (const std::vector<PictureView>& views :
+       {std::vector<PictureView>{}, {{0, 0, true}, {2, -1, false}, {-4, 3, true}, {1, 1, true}}}) {
+    const std::vector<float> expected = input_of(*all.front().device, views);
+    for (const auto& [name, device] : all) BOOST_TEST((input_of(*device, views) == expected), name);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_loss_is_there_before_the_device_has_done_all) {
@@ -299,7 +310,7 @@ BOOST_AUTO_TEST_CASE(nothing_moves_where_the_loss_is_not_finite) {
       Buffer workspace = device->allocate(plan->workspace_bytes());
       plan->bind(workspace);
       const PictureSet pictures = half_pictures(4, 3);
-      plan->load(pictures.source(network.normalisation), std::vector<std::uint32_t>{0, 1, 2, 3});
+      plan->load(pictures.source(network.normalisation), {std::vector<std::uint32_t>{0, 1, 2, 3}});
       const Optimizer optimizer = make_optimizer("sgd");
       OptimizerState state(*device, store.layout(), slots(optimizer));
       const std::vector<UpdateRange> ranges = update_ranges(store.layout(), {});

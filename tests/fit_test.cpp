@@ -289,6 +289,45 @@ BOOST_AUTO_TEST_CASE(the_same_seed_gives_the_same_bits_and_another_does_not) {
   BOOST_CHECK(trained(7, false) == trained(8, false));
 }
 
+BOOST_AUTO_TEST_CASE(augmentation_shows_training_pictures_otherwise_every_epoch_and_validation_as_it_is) {
+  const DataSet data = half_data(20, 6);
+  const auto inputs = [&](const Augmentation& augmentation) {
+    Setup setup;
+    TrainSettings settings = make_settings(2, 20);
+    settings.shuffle = false;
+    settings.augmentation = augmentation;
+    // Inputs that a step reads: training of epochs 0 and 1, then validation.
+    std::vector<std::vector<float>> read;
+    std::vector<float> losses;
+    Diary diary;
+    diary.actions["after_loss"] = [&](FitState& state) {
+      if (!state.training) return losses.push_back(static_cast<float>(state.batch_loss));
+      read.emplace_back(20 * 16);
+      state.plan->read(Plan::Port::input, read.back());
+    };
+    settings.optimizer = Sgd{1e-30, 0};  // validation depends on its pictures alone
+    setup.fit(data, settings, {&diary});
+    read.push_back(losses);
+    return read;
+  };
+  const auto usual = inputs({});
+  const auto augmented = inputs({.flip = true, .shift = 1});
+  BOOST_REQUIRE(usual.size() == 3U);
+  BOOST_REQUIRE(augmented.size() == 3U);
+  BOOST_CHECK(usual[0] == usual[1]);
+  BOOST_CHECK(augmented[0] != usual[0]);
+  BOOST_CHECK(augmented[0] != augmented[1]);
+  BOOST_CHECK(augmented[2] == usual[2]);
+  BOOST_CHECK(inputs({.flip = true, .shift = 1}) == augmented);
+}
+
+BOOST_AUTO_TEST_CASE(a_shift_out_of_the_picture_is_refused) {
+  Setup setup;
+  TrainSettings settings = make_settings(1, 6);
+  settings.augmentation.shift = 4;
+  BOOST_CHECK_THROW(setup.fit(half_data(6, 2), settings), Error);
+}
+
 BOOST_AUTO_TEST_CASE(a_small_data_set_is_learnt) {
   Setup setup(make_normalised_network());
   TrainSettings settings = make_settings(12, 16);

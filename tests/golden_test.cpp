@@ -66,7 +66,7 @@ class Trainer {
     std::vector<std::uint32_t> indices(std::min(batch, count - begin));
     std::iota(indices.begin(), indices.end(), static_cast<std::uint32_t>(begin));
     Plan& plan = *plans_.at(static_cast<std::int64_t>(indices.size()));
-    plan.load(golden_.pictures.source(golden_.network.normalisation), indices);
+    plan.load(golden_.pictures.source(golden_.network.normalisation), {indices});
     plan.forward({});
     plan.backward({});
     return plan.result().loss_sum / static_cast<double>(indices.size());

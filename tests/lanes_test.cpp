@@ -9,15 +9,19 @@
 #include "cpu/lanes_gram.h"
 #include "cpu/layouts.h"
 #include "cpu/transpose.h"
+#include "descent/augment.h"
 #include "descent/error.h"
 #include "network_builder.h"
 #include "op_cases.h"
+#include "plan/element.h"
 #include "reference/device.h"
+#include "reference/seen_pixel.h"
 #include "tolerances.h"
 
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 #include <set>
@@ -311,7 +315,7 @@ BOOST_AUTO_TEST_CASE(a_plan_that_only_loads_answers_alike_without_memory_for_the
     return BoundPlan(device, network, {.mode = Mode::infer, .batch = batch, .loads_alone = loads_alone}, store);
   };
   const auto logits = [&](const BoundPlan& of) {
-    of->load({pictures, {}, network.input, &network.normalisation}, indices);
+    of->load({pictures, {}, network.input, &network.normalisation}, {indices});
     of->forward({});
     std::vector<float> values(batch * 10);
     of->read(Plan::Port::output, values);
@@ -371,9 +375,9 @@ BOOST_AUTO_TEST_CASE(pictures_loaded_as_the_first_layer_reads_them_count_like_th
     return logits;
   };
   std::vector<float> values(batch * per_picture);
-  const std::vector<float> loaded = run([&](Plan& plan) { plan.load(source, indices); });
+  const std::vector<float> loaded = run([&](Plan& plan) { plan.load(source, {indices}); });
   const std::vector<float> looked_at = run([&](Plan& plan) {
-    plan.load(source, indices);
+    plan.load(source, {indices});
     plan.read(Plan::Port::input, values);
   });
   for (std::size_t n = 0; n < batch; ++n) {
@@ -385,11 +389,45 @@ BOOST_AUTO_TEST_CASE(pictures_loaded_as_the_first_layer_reads_them_count_like_th
     }
   }
   const std::vector<float> written = run([&](Plan& plan) {
-    plan.load(source, std::vector<std::uint32_t>(batch, 0));
+    plan.load(source, {std::vector<std::uint32_t>(batch, 0)});
     plan.write(Plan::Port::input, values);
   });
   BOOST_TEST((loaded == written));
   BOOST_TEST((looked_at == written));
+}
+
+BOOST_AUTO_TEST_CASE(views_of_pictures_lie_in_lanes_as_elsewhere) {
+  constexpr std::size_t batch = 32;
+  const Shape shape{3, 5, 19};  // more than sixteen pixels a row
+  const auto per_picture = static_cast<std::size_t>(shape.elements());
+  const Normalisation normalisation{{0.28F, 0.5F, 0.1F}, {0.35F, 0.25F, 1.0F}};
+  std::vector<std::uint8_t> pictures(batch * per_picture);
+  for (std::size_t i = 0; i < pictures.size(); ++i) pictures[i] = static_cast<std::uint8_t>(i * 37 % 251);
+  const PictureSource source{pictures, {}, shape, &normalisation};
+  std::vector<std::uint32_t> indices(batch);
+  for (std::size_t n = 0; n < batch; ++n) indices[n] = static_cast<std::uint32_t>((n * 7 + 3) % batch);
+  const std::vector<PictureView> views = augmented_views({.flip = true, .shift = 3}, 1, 0, 0, batch);
+  for (const Format format : {Format{DType::f32, n16chw}, Format{DType::bf16, n32chw}}) {
+    const auto width = static_cast<std::size_t>(format.layout == n16chw ? 16 : 32);
+    std::vector<float> room(batch * per_picture, 5.0F);  // at least as many bytes as there are in bf16
+    load_pictures({2}, source, {indices, views},
+                  Tensor{{format.type, shape.with_batch(batch), format.layout}, room.data()}, nullptr);
+    for (std::size_t n = 0; n < batch; ++n) {
+      for (std::int64_t c = 0; c < 3; ++c) {
+        for (std::int64_t y = 0; y < 5; ++y) {
+          for (std::int64_t x = 0; x < 19; ++x) {
+            const auto pixel = static_cast<std::size_t>((c * 5 + y) * 19 + x);
+            const std::size_t at = (n / width * per_picture + pixel) * width + n % width;
+            const float value =
+                format.type == DType::f32 ? room[at] : to_f32(reinterpret_cast<const Bf16*>(room.data())[at]);
+            const double expected = reference::seen_pixel(source, indices[n], views[n], c, y, x);
+            BOOST_REQUIRE(std::abs(value - expected) <=
+                          tolerance(format.type).value * std::max(1.0, std::abs(expected)));
+          }
+        }
+      }
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(runs_reach_every_pair_of_input_and_output_once) {

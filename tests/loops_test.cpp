@@ -146,7 +146,7 @@ BOOST_AUTO_TEST_CASE(bytes_become_the_same_floats_as_in_pytorch) {
   std::vector<float> targets(9, 5.0F);
   const Tensor input_tensor{{DType::f32, {3, 1, 2, 3}}, input.data()};
   const Tensor target_tensor{{DType::f32, {3, 3}}, targets.data()};
-  load_pictures({2}, source, indices, input_tensor, &target_tensor);
+  load_pictures({2}, source, {indices}, input_tensor, &target_tensor);
   for (std::size_t n = 0; n < indices.size(); ++n) {
     for (std::size_t i = 0; i < 6; ++i) {
       const float byte = pictures[std::size_t{indices[n]} * 6 + i];
@@ -155,6 +155,34 @@ BOOST_AUTO_TEST_CASE(bytes_become_the_same_floats_as_in_pytorch) {
   }
   const std::vector<float> rows = {1, 0, 0, 0, 0, 1, 1, 0, 0};
   BOOST_TEST(targets == rows, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_view_is_mirrored_then_moved_and_what_comes_in_is_zero) {
+  const std::vector<std::uint8_t> picture = {10, 20, 30,  //
+                                             40, 50, 60};
+  const Normalisation plain{{0}, {1.0F / 255}};
+  const PictureSource source{picture, {}, {1, 2, 3}, &plain};
+  const std::vector<std::uint32_t> indices = {0, 0, 0, 0};
+  const std::vector<PictureView> views = {{0, 0, true}, {1, 0, false}, {-1, 1, false}, {0, 1, true}};
+  std::vector<float> input(24, 7.0F);
+  load_pictures({1}, source, {indices, views}, Tensor{{DType::f32, {4, 1, 2, 3}}, input.data()}, nullptr);
+  const std::vector<float> expected = {30, 20, 10, 60, 50, 40,  //
+                                       0,  0,  0,  10, 20, 30,  //
+                                       0,  40, 50, 0,  0,  0,   //
+                                       0,  30, 20, 0,  60, 50};
+  for (float& value : input) value = std::round(value);
+  BOOST_TEST(input == expected, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_batch_with_fewer_views_than_pictures_is_refused) {
+  const std::vector<std::uint8_t> pictures = {0, 1};
+  const Normalisation normalisation{{0.5F}, {0.5F}};
+  std::vector<float> input(2);
+  const std::vector<std::uint32_t> indices = {0, 1};
+  const std::vector<PictureView> views(1);
+  const PictureSource source{pictures, {}, {1, 1, 1}, &normalisation};
+  const Tensor tensor{{DType::f32, {2, 1, 1, 1}}, input.data()};
+  BOOST_CHECK_THROW(load_pictures({1}, source, {indices, views}, tensor, nullptr), Error);
 }
 
 BOOST_AUTO_TEST_CASE(a_label_beyond_the_models_classes_is_refused) {
@@ -167,7 +195,7 @@ BOOST_AUTO_TEST_CASE(a_label_beyond_the_models_classes_is_refused) {
   const std::vector<std::uint32_t> indices = {0, 1};
   const std::vector<std::int32_t> labels = {1, 2};
   const PictureSource source{pictures, labels, {1, 1, 1}, &normalisation};
-  BOOST_CHECK_EXCEPTION(load_pictures({1}, source, indices, input_tensor, &target_tensor), Error,
+  BOOST_CHECK_EXCEPTION(load_pictures({1}, source, {indices}, input_tensor, &target_tensor), Error,
                         [](const Error& error) {
                           const std::string text = error.what();
                           return text.find("picture 1") != text.npos && text.find("label 2") != text.npos;

@@ -32,7 +32,7 @@ class Claimer final : public KernelFactory {
   std::unique_ptr<Kernel> prepare_reorder(const TensorDesc&, Format, bool) override { return nullptr; }
   std::unique_ptr<Kernel> prepare_gradient_sum(const TensorDesc&, std::size_t) override { return nullptr; }
   [[nodiscard]] bool loads_into(const TensorDesc&) const override { return false; }
-  void load(const PictureSource&, std::span<const std::uint32_t>, const Tensor&, const Tensor*) override {}
+  void load(const PictureSource&, const PictureBatch&, const Tensor&, const Tensor*) override {}
 
  private:
   std::vector<std::string> operations_;

@@ -189,7 +189,7 @@ BOOST_AUTO_TEST_CASE(dropout_draws_the_same_for_a_picture_however_the_epoch_is_c
   }
 }
 
-BOOST_AUTO_TEST_CASE(pictures_are_gathered_and_normalised_alike) {
+BOOST_AUTO_TEST_CASE(pictures_are_gathered_seen_and_normalised_alike) {
   NetworkBuilder builder({3, 5, 7});
   builder.add(Flatten{});
   Network network = builder.build();
@@ -198,21 +198,25 @@ BOOST_AUTO_TEST_CASE(pictures_are_gathered_and_normalised_alike) {
   for (std::size_t i = 0; i < pictures.size(); ++i) pictures[i] = static_cast<std::uint8_t>(i * 37 % 256);
   const std::vector<std::int32_t> labels{104, 3, 0, 7};
   const std::vector<std::uint32_t> indices{2, 0, 3};
-  const auto loaded = [&](Device& device) {
+  const auto loaded = [&](Device& device, const std::vector<PictureView>& views) {
     ParameterStore store(device, parameter_layout(network), true);
     const BoundPlan plan(device, network, {.mode = Mode::train, .batch = 3, .loss = true}, store);
-    plan->load({pictures, labels, network.input, &network.normalisation}, indices);
+    plan->load({pictures, labels, network.input, &network.normalisation}, {indices, views});
     std::vector<float> values(std::size_t{2} * 3 * 105);
     plan->read(Plan::Port::input, std::span(values).first(315));
     plan->read(Plan::Port::targets, std::span(values).last(315));
     return values;
   };
   reference::ReferenceDevice reference;
-  const std::vector<float> expected = loaded(reference);
-  BOOST_TEST(std::accumulate(expected.end() - 315, expected.end(), 0.0F) == 3.0F);
-  for (const auto& [name, device] : devices())
-    check_near("input and targets", loaded(*device), expected, largest(expected),
-               tolerance(device->parameter_type()).value);
+  const std::vector<std::vector<PictureView>> seen{
+      {}, {{1, -2, true}, {-4, 6, false}, {0, 0, true}}, {{-5, 0, false}, {2, 3, true}, {0, 7, true}}};
+  for (const std::vector<PictureView>& views : seen) {
+    const std::vector<float> expected = loaded(reference, views);
+    BOOST_TEST(std::accumulate(expected.end() - 315, expected.end(), 0.0F) == 3.0F);
+    for (const auto& [name, device] : devices())
+      check_near("input and targets", loaded(*device, views), expected, largest(expected),
+                 tolerance(device->parameter_type()).value);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -74,6 +74,21 @@ struct PictureSource {
   const PlacedPictures* placed = nullptr;  // the same pictures and labels, where the plan's device keeps them
 };
 
+// How a batch sees a picture: mirrored, then moved. What comes in at the edges is 0 once normalised: the mean.
+struct PictureView {
+  std::int16_t down = 0;  // pixels
+  std::int16_t right = 0;
+  bool mirrored = false;  // left and right change places
+
+  friend bool operator==(const PictureView&, const PictureView&) = default;
+};
+
+// The pictures of one batch: their places in the source, and how each is seen (no views: as it is).
+struct PictureBatch {
+  std::span<const std::uint32_t> indices;
+  std::span<const PictureView> views{};  // none, or one each
+};
+
 struct UpdateRequest;
 class OptimizerState;
 
@@ -114,9 +129,9 @@ class Plan {
   };
   [[nodiscard]] virtual Tensor port(Port which) const = 0;  // throws Error if the plan has none
 
-  // Fills input and targets: gathers source[indices[i]] for i < batch, normalises, and sets the
-  // targets to the labels' indicator rows. indices.size() is the batch.
-  virtual void load(const PictureSource& source, std::span<const std::uint32_t> indices) = 0;
+  // Fills input and targets: gathers source[pictures.indices[i]] for i < batch as pictures.views says,
+  // normalises, and sets the targets to the labels' indicator rows. indices.size() is the batch.
+  virtual void load(const PictureSource& source, const PictureBatch& pictures) = 0;
   virtual void write(Port which, std::span<const float> values) = 0;
   // Values [first, first + values.size()) of the port. Waits for the device.
   virtual void read(Port which, std::int64_t first, std::span<float> values) = 0;

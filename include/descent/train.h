@@ -2,6 +2,7 @@
 // checkpoints; the loop itself has no special case for any.
 #pragma once
 
+#include "descent/augment.h"
 #include "descent/data.h"
 #include "descent/device.h"
 #include "descent/network.h"
@@ -23,6 +24,7 @@ struct TrainSettings {
   std::int64_t valid_batch_size = 0;  // 0: twice batch_size
   std::uint64_t seed = 42;
   bool shuffle = true;
+  Augmentation augmentation{};  // of training pictures
   Optimizer optimizer = Adam{};
   Decay decay = Decay::decoupled;
   std::vector<ParameterGroup> groups;

@@ -84,7 +84,7 @@ void measure_training(Plan& plan, ParameterStore& store, const Network& network,
       const StepContext context{request.seed, 0, next};
       std::array<double, 2> seconds{};
       clock.start();
-      plan.load(source, batch_of());
+      plan.load(source, {batch_of()});
       seconds[0] = clock.part();
       plan.step(context, state, update);
       result.loss = plan.result().loss_sum / static_cast<double>(batch);
@@ -97,7 +97,7 @@ void measure_training(Plan& plan, ParameterStore& store, const Network& network,
     const StepContext context{request.seed, 0, next};
     std::array<double, 5> seconds{};
     clock.start();
-    plan.load(source, batch_of());
+    plan.load(source, {batch_of()});
     seconds[0] = clock.part();
     plan.forward(context);
     seconds[1] = clock.part();

@@ -61,7 +61,7 @@ void explain_mode(const Network& network, ParameterStore& store, const PictureSe
   plan->bind(workspace);
   std::vector<std::uint32_t> indices(static_cast<std::size_t>(request.batch));
   std::iota(indices.begin(), indices.end(), 0U);
-  plan->load(pictures.source(network.normalisation), indices);
+  plan->load(pictures.source(network.normalisation), {indices});
   fmt::print("{}, batch {}, workspace {:.1f} MB\n", request.mode == Mode::train ? "training" : "validation",
              request.batch, static_cast<double>(plan->workspace_bytes()) / 1e6);
   const std::vector<OperationReport> operations = plan->explain(10);

@@ -75,6 +75,15 @@ std::string groups_text(const std::vector<ParameterGroup>& groups) {
 constexpr std::array<std::string_view, 2> decays{"decoupled", "l2"};
 constexpr std::array<std::string_view, 2> initialisations{"default", "kaiming"};
 
+bool parse_on_off(const Given& given) {
+  static constexpr std::array<std::string_view, 2> words{"false", "true"};
+  return parse_choice(given.label, given.text, words) == 1;
+}
+
+std::string on_off_text(bool on) {
+  return on ? "true" : "false";
+}
+
 Setting count_setting(std::string name, std::string help, std::string standard,
                       std::int64_t TrainSettings::*member) {
   Setting setting{std::move(name), "N", std::move(help), std::move(standard), {}, {}};
@@ -166,12 +175,23 @@ std::vector<Setting> length_settings() {
                  },
                  [](const RunSettings& run) { return std::to_string(run.train.seed); }});
   all.push_back({"shuffle", "", "visit the training pictures in a new order every epoch", "on",
+                 [](RunSettings& run, const Given& given) { run.train.shuffle = parse_on_off(given); },
+                 [](const RunSettings& run) { return on_off_text(run.train.shuffle); }, Setting::Form::on_off});
+  return all;
+}
+
+// How training pictures differ from epoch to epoch.
+std::vector<Setting> augmentation_settings() {
+  std::vector<Setting> all;
+  all.push_back(
+      {"flip", "", "mirror half of the training pictures, others every epoch", "off",
+       [](RunSettings& run, const Given& given) { run.train.augmentation.flip = parse_on_off(given); },
+       [](const RunSettings& run) { return on_off_text(run.train.augmentation.flip); }, Setting::Form::on_off});
+  all.push_back({"shift", "N", "move each training picture by up to N pixels, otherwise every epoch", "0",
                  [](RunSettings& run, const Given& given) {
-                   static constexpr std::array<std::string_view, 2> words{"false", "true"};
-                   run.train.shuffle = parse_choice(given.label, given.text, words) == 1;
+                   run.train.augmentation.shift = parse_count(given.label, given.text, 0, most);
                  },
-                 [](const RunSettings& run) { return std::string(run.train.shuffle ? "true" : "false"); },
-                 Setting::Form::on_off});
+                 [](const RunSettings& run) { return std::to_string(run.train.augmentation.shift); }});
   return all;
 }
 
@@ -188,12 +208,14 @@ std::vector<Setting> start_settings() {
                    if (!run.init_from.empty()) return std::string();
                    return quoted(run.initialisation == Initialisation::kaiming ? "kaiming" : "default");
                  }});
-  all.push_back({"init-from", "FILE", "start from the weights in a .safetensors file", "none",
-                 [](RunSettings& run, const Given& given) { run.init_from = given.text; },
-                 [](const RunSettings& run) {
-                   return run.init_from.empty() ? std::string() : absolute_text(run.init_from);
-                 },
-                 Setting::Form::file});
+  all.push_back(
+      {"init-from", "MODEL",
+       "start from the weights of a run folder or a .safetensors file; for other classes the last layer is new",
+       "none", [](RunSettings& run, const Given& given) { run.init_from = given.text; },
+       [](const RunSettings& run) {
+         return run.init_from.empty() ? std::string() : absolute_text(run.init_from);
+       },
+       Setting::Form::file});
   all.push_back(
       {"watch", "PATTERN",
        "layers to look into: '*.2' by name, 'kind:conv' by operation, or none; may be repeated",
@@ -241,7 +263,7 @@ std::vector<Setting> device_settings() {
 std::vector<Setting> make_settings() {
   std::vector<Setting> all;
   for (auto* const some : {data_settings, optimizer_settings, schedule_settings, update_settings,
-                           length_settings, start_settings, device_settings}) {
+                           length_settings, augmentation_settings, start_settings, device_settings}) {
     for (Setting& setting : some()) all.push_back(std::move(setting));
   }
   return all;

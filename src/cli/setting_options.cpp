@@ -14,11 +14,12 @@ void add_setting(CLI::App& verb, const Setting& setting, const TakeGiven& take) 
     take(name, {label, text});
   };
   if (setting.form == Setting::Form::on_off) {
+    const bool on = setting.standard == "on";
     verb.add_flag_callback(
-        option, [give, option] { give(option, "true"); }, setting.help + " (default)");
+        option, [give, option] { give(option, "true"); }, setting.help + (on ? " (default)" : ""));
     const std::string opposite = "--no-" + setting.name;
     verb.add_flag_callback(
-        opposite, [give, opposite] { give(opposite, "false"); }, "do not");
+        opposite, [give, opposite] { give(opposite, "false"); }, on ? "do not" : "do not (default)");
   } else if (setting.form == Setting::Form::list) {
     verb.add_option_function<std::vector<std::string>>(
             option,

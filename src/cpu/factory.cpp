@@ -68,9 +68,9 @@ bool CpuFactory::loads_into(const TensorDesc& input) const {
   return can_load_pictures_into(input);
 }
 
-void CpuFactory::load(const PictureSource& source, std::span<const std::uint32_t> indices, const Tensor& input,
+void CpuFactory::load(const PictureSource& source, const PictureBatch& batch, const Tensor& input,
                       const Tensor* targets) {
-  load_pictures(context_, source, indices, input, targets);
+  load_pictures(context_, source, batch, input, targets);
 }
 
 }  // namespace descent

@@ -58,10 +58,10 @@ enum class LanesOutput : std::uint8_t { written, left };
 [[nodiscard]] std::unique_ptr<Kernel> make_reorder_loops(const TensorDesc& from, Format to, bool gradient,
                                                          const CpuContext& context);
 
-// Gathers pictures `indices` of `source`, normalises them as (u8/255 − mean)/std, each operation rounded
+// Gathers the batch's pictures from `source`, normalises them as (u8/255 − mean)/std, each operation rounded
 // to f32, and writes the indicator rows of their labels into `targets`, if given (plain).
 [[nodiscard]] bool can_load_pictures_into(const TensorDesc& input);
-void load_pictures(const CpuContext& context, const PictureSource& source,
-                   std::span<const std::uint32_t> indices, const Tensor& input, const Tensor* targets);
+void load_pictures(const CpuContext& context, const PictureSource& source, const PictureBatch& batch,
+                   const Tensor& input, const Tensor* targets);
 
 }  // namespace descent

@@ -9,6 +9,7 @@
 #include "cpu/kernels.h"
 #include "cpu/lanes.h"
 #include "cpu/parallel.h"
+#include "cpu/picture_view.h"
 #include "cpu/simd.h"
 #include "plan/element.h"
 #include "plan/load_check.h"
@@ -98,9 +99,11 @@ bool can_load_pictures_into(const TensorDesc& input) {
   return format == Format{} || format == Format{DType::f32, n16chw} || format == Format{DType::bf16, n32chw};
 }
 
-void load_pictures(const CpuContext& context, const PictureSource& source,
-                   std::span<const std::uint32_t> indices, const Tensor& input, const Tensor* targets) {
-  check_batch(source, indices, input, targets);
+void load_pictures(const CpuContext& context, const PictureSource& source, const PictureBatch& batch,
+                   const Tensor& input, const Tensor* targets) {
+  check_batch(source, batch, input, targets);
+  const std::span<const std::uint32_t> indices = batch.indices;
+  const std::span<const PictureView> views = batch.views;
   const auto channels = static_cast<std::size_t>(source.shape[0]);
   const auto per_picture = static_cast<std::size_t>(source.shape.elements());
   const std::size_t plane = per_picture / channels;
@@ -114,11 +117,18 @@ void load_pictures(const CpuContext& context, const PictureSource& source,
   const std::int64_t grain = (fill + step - 1) / step * step;
   const auto picture = [&](std::size_t n) { return source.pictures.data() + indices[n] * per_picture; };
 
+  // Picture n as it is seen: itself, or a copy in `room`.
+  const auto seen = [&](std::size_t n, std::uint8_t* room) {
+    if (views.empty()) return picture(n);
+    copy_view(picture(n), views[n], source.shape, room);
+    return static_cast<const std::uint8_t*>(room);
+  };
+
   // Sixteen pictures from n on, in their places among the `width` of a vector.
-  const auto load_sixteen = [&]<class Element>(std::size_t n, Element* values) {
+  const auto load_sixteen = [&]<class Element>(std::size_t n, std::uint8_t* room, Element* values) {
     std::array<const std::uint8_t*, lanes> pictures{};
     for (std::size_t lane = 0; lane < pictures.size(); ++lane) {
-      pictures[lane] = picture(n + lane);
+      pictures[lane] = seen(n + lane, views.empty() ? room : room + lane * per_picture);
       const std::size_t next = n + lane + pictures.size();
       if (next < indices.size()) fetch_ahead(picture(next), std::min(per_picture, most_fetched));
     }
@@ -128,15 +138,21 @@ void load_pictures(const CpuContext& context, const PictureSource& source,
       const float std = normalisation == nullptr ? 1.0F : normalisation->std[c];
       load_lanes(pictures, c * plane, plane, mean, std, to + c * plane * width, width);
     }
+    if (views.empty()) return;
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+      blank_outside(views[n + lane], source.shape, to + lane, width);
+    }
   };
   const auto load = [&](std::int64_t begin, std::int64_t end) {
+    std::vector<std::uint8_t> room(views.empty() ? 0 : (in_lanes ? lanes : 1) * per_picture);
     for (auto n = static_cast<std::size_t>(begin); n < static_cast<std::size_t>(end); ++n) {
       if (!in_lanes) {
-        load_plain(picture(n), normalisation, channels, plane,
-                   static_cast<float*>(input.data) + n * per_picture);
+        float* const to = static_cast<float*>(input.data) + n * per_picture;
+        load_plain(seen(n, room.data()), normalisation, channels, plane, to);
+        if (!views.empty()) blank_outside(views[n], source.shape, to, 1);
       } else if (n % lanes == 0) {
         with_element(input.desc.type, [&]<class Element>(Element /*type*/) {
-          load_sixteen(n, static_cast<Element*>(input.data));
+          load_sixteen(n, room.data(), static_cast<Element*>(input.data));
         });
       }
       if (rows == nullptr) continue;

@@ -173,10 +173,10 @@ bool CudaFactory::loads_into(const TensorDesc& /*input*/) const {
   return true;
 }
 
-void CudaFactory::load(const PictureSource& source, std::span<const std::uint32_t> indices, const Tensor& input,
+void CudaFactory::load(const PictureSource& source, const PictureBatch& batch, const Tensor& input,
                        const Tensor* targets) {
   const CudaTurn turn(*state_);
-  load_pictures_cuda(*state_, source, indices, input, targets);
+  load_pictures_cuda(*state_, source, batch, input, targets);
 }
 
 // While a part is recorded nothing runs: run() expects a result of each launch.

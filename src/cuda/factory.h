@@ -34,7 +34,7 @@ class CudaFactory final : public KernelFactory {
   [[nodiscard]] std::unique_ptr<Kernel> prepare_gradient_sum(const TensorDesc& desc,
                                                              std::size_t branches) override;
   [[nodiscard]] bool loads_into(const TensorDesc& input) const override;
-  void load(const PictureSource& source, std::span<const std::uint32_t> indices, const Tensor& input,
+  void load(const PictureSource& source, const PictureBatch& batch, const Tensor& input,
             const Tensor* targets) override;
 
   void begin_backward() override { state_->side->advance(); }

@@ -1,6 +1,7 @@
 // A block a picture, a thread four neighbouring elements of the input where memory keeps them together, and on
 // the way the indicator row of the picture's label. Bound: bytes, a byte read and an element written. Where the
-// data set lies on the device, what travels there a step is four bytes a picture.
+// data set lies on the device, what travels there a step is four bytes a picture, and six more where pictures
+// are mirrored and moved.
 #include "cuda/launch.h"
 #include "cuda/layouts.h"
 #include "cuda/load.h"
@@ -29,9 +30,11 @@ struct Batch {
   const std::uint8_t* pictures;
   const std::int32_t* labels;
   const std::uint32_t* indices;  // null: the pictures of the batch, in order
+  const PictureView* views;      // of the pictures of the batch, in order; null: none
   std::int64_t count;
   unsigned channels;
   unsigned plane;
+  unsigned row;  // pixels
   // The labels' rows; null: not asked for.
   float* targets;
   unsigned classes;
@@ -47,9 +50,19 @@ __device__ float normalised(std::uint8_t byte, const ChannelScales& scales, unsi
   return __fdiv_rn(__fsub_rn(value, scales.mean[channel]), scales.std[channel]);
 }
 
+// Where in its channel that pixel of a view comes from; −1: from nowhere.
+__device__ int origin(const PictureView& view, const Batch& batch, unsigned pixel) {
+  const int row = static_cast<int>(batch.row);
+  const int height = static_cast<int>(batch.plane) / row;
+  const int y = static_cast<int>(pixel) / row - view.down;
+  const int x = static_cast<int>(pixel) % row - view.right;
+  if (y < 0 || y >= height || x < 0 || x >= row) return -1;
+  return y * row + (view.mirrored ? row - 1 - x : x);
+}
+
 // Blocks take every gridDim.x-th picture. With `width` 4 the bytes of a picture lie in the input's order, and
-// channels have a multiple of four of them.
-template <int width, class Element>
+// channels have a multiple of four of them; views go element by element.
+template <int width, bool viewed, class Element>
 __global__ void gather(Batch batch, ChannelScales scales, bool channels_last, Element* to) {
   const unsigned each = batch.channels * batch.plane;
   for (std::int64_t n = blockIdx.x; n < batch.count; n += gridDim.x) {
@@ -63,38 +76,56 @@ __global__ void gather(Batch batch, ChannelScales scales, bool channels_last, El
     for (unsigned i = threadIdx.x * width; i < each; i += blockDim.x * width) {
       const unsigned pixel = channels_last ? i / batch.channels : i % batch.plane;
       const unsigned channel = channels_last ? i - pixel * batch.channels : i / batch.plane;
-      const Pack<std::uint8_t, width> bytes = load_pack<width>(from + channel * batch.plane + pixel);
       float values[width];
+      if constexpr (viewed) {
+        const int there = origin(batch.views[n], batch, pixel);
+        values[0] = there < 0 ? 0 : normalised(from[channel * batch.plane + there], scales, channel);
+      } else {
+        const Pack<std::uint8_t, width> bytes = load_pack<width>(from + channel * batch.plane + pixel);
 #pragma unroll
-      for (int j = 0; j < width; ++j) values[j] = normalised(bytes.values[j], scales, channel);
+        for (int j = 0; j < width; ++j) values[j] = normalised(bytes.values[j], scales, channel);
+      }
       store_floats<width>(to + n * each + i, values);
     }
   }
 }
 
-// The batch's own pictures and labels, one after the other.
-Batch stream_batch(CudaState& state, const PictureSource& source, std::span<const std::uint32_t> indices,
+void put(std::byte* to, std::span<const PictureView> views) {
+  if (!views.empty()) std::memcpy(to, views.data(), views.size_bytes());
+}
+
+// The batch's own labels, views and pictures, one after the other.
+Batch stream_batch(CudaState& state, const PictureSource& source, const PictureBatch& pictures,
                    bool with_labels) {
+  const std::span<const std::uint32_t> indices = pictures.indices;
   const auto each = static_cast<std::size_t>(source.shape.elements());
   const std::size_t labels = with_labels ? indices.size() * sizeof(std::int32_t) : 0;
-  std::byte* const place = state.staging->take(labels + indices.size() * each);
+  const std::size_t before = labels + pictures.views.size_bytes();
+  std::byte* const place = state.staging->take(before + indices.size() * each);
+  put(place + labels, pictures.views);
   for (std::size_t n = 0; n < indices.size(); ++n) {
     if (with_labels)
       std::memcpy(place + n * sizeof(std::int32_t), &source.labels[indices[n]], sizeof(std::int32_t));
-    std::memcpy(place + labels + n * each, source.pictures.data() + indices[n] * each, each);
+    std::memcpy(place + before + n * each, source.pictures.data() + indices[n] * each, each);
   }
-  const std::byte* const there = state.staging->send(labels + indices.size() * each);
+  const std::byte* const there = state.staging->send(before + indices.size() * each);
   Batch batch{};
   batch.labels = reinterpret_cast<const std::int32_t*>(there);
-  batch.pictures = reinterpret_cast<const std::uint8_t*>(there + labels);
+  batch.views = reinterpret_cast<const PictureView*>(there + labels);
+  batch.pictures = reinterpret_cast<const std::uint8_t*>(there + before);
   return batch;
 }
 
-Batch placed_batch(CudaState& state, const CudaPictures& placed, std::span<const std::uint32_t> indices) {
-  std::byte* const place = state.staging->take(indices.size_bytes());
-  std::memcpy(place, indices.data(), indices.size_bytes());
+Batch placed_batch(CudaState& state, const CudaPictures& placed, const PictureBatch& pictures) {
+  const std::size_t indices = pictures.indices.size_bytes();
+  const std::size_t bytes = indices + pictures.views.size_bytes();
+  std::byte* const place = state.staging->take(bytes);
+  std::memcpy(place, pictures.indices.data(), indices);
+  put(place + indices, pictures.views);
+  const std::byte* const there = state.staging->send(bytes);
   Batch batch{};
-  batch.indices = reinterpret_cast<const std::uint32_t*>(state.staging->send(indices.size_bytes()));
+  batch.indices = reinterpret_cast<const std::uint32_t*>(there);
+  batch.views = reinterpret_cast<const PictureView*>(there + indices);
   batch.pictures = placed.pictures();
   batch.labels = placed.labels();
   return batch;
@@ -114,9 +145,9 @@ CudaPictures::CudaPictures(const CudaContext& context, const PictureSource& sour
   check(cudaStreamSynchronize(context.stream), "cudaStreamSynchronize");
 }
 
-void load_pictures_cuda(CudaState& state, const PictureSource& source, std::span<const std::uint32_t> indices,
+void load_pictures_cuda(CudaState& state, const PictureSource& source, const PictureBatch& pictures,
                         const Tensor& input, const Tensor* targets) {
-  check_batch(source, indices, input, targets);
+  check_batch(source, pictures, input, targets);
   if (source.shape[0] > static_cast<std::int64_t>(most_channels)) {
     throw Error("pictures of " + to_string(source.shape) +
                 " have too many channels for a CUDA device: at most " + std::to_string(most_channels));
@@ -127,22 +158,27 @@ void load_pictures_cuda(CudaState& state, const PictureSource& source, std::span
     scales.std[c] = source.normalisation == nullptr ? 1 : source.normalisation->std[c];
   }
   const auto* const placed = dynamic_cast<const CudaPictures*>(source.placed);
-  Batch batch = placed != nullptr ? placed_batch(state, *placed, indices)
-                                  : stream_batch(state, source, indices, targets != nullptr);
-  batch.count = static_cast<std::int64_t>(indices.size());
+  Batch batch = placed != nullptr ? placed_batch(state, *placed, pictures)
+                                  : stream_batch(state, source, pictures, targets != nullptr);
+  batch.count = static_cast<std::int64_t>(pictures.indices.size());
   batch.channels = static_cast<unsigned>(source.shape[0]);
   batch.plane = static_cast<unsigned>(source.shape.elements() / source.shape[0]);
+  batch.row = static_cast<unsigned>(source.shape[2]);
   if (targets != nullptr) {
     batch.targets = static_cast<float*>(targets->data);
     batch.classes = static_cast<unsigned>(targets->desc.shape[1]);
   }
   const bool channels_last = input.desc.layout == nhwc && batch.channels > 1;
+  const bool viewed = !pictures.views.empty();
   // The bytes of one's own batch follow the labels, four bytes each.
-  const bool in_packs = !channels_last && batch.plane % 4 == 0;
+  const bool in_packs = !viewed && !channels_last && batch.plane % 4 == 0;
   const Grid grid = grid_for(state.context, batch.count * threads, threads);
   with_element(input.desc.type, [&]<class Element>(Element /*type*/) {
-    launch(state.context, "loading pictures", grid, in_packs ? gather<4, Element> : gather<1, Element>, batch,
-           scales, channels_last, static_cast<Element*>(input.data));
+    const auto kernel = viewed     ? gather<1, true, Element>
+                        : in_packs ? gather<4, false, Element>
+                                   : gather<1, false, Element>;
+    launch(state.context, "loading pictures", grid, kernel, batch, scales, channels_last,
+           static_cast<Element*>(input.data));
   });
 }
 

@@ -21,10 +21,10 @@ class CudaPictures final : public PlacedPictures {
   DeviceBytes labels_;
 };
 
-// Gathers pictures `indices` of `source`, normalises them as (u8/255 − mean)/std, each operation rounded to
-// f32, and writes the indicator rows of their labels into `targets`, if given. Input: f32 or bf16, nchw or
-// nhwc. Where the source is placed only the indices travel, else the pictures of the batch.
-void load_pictures_cuda(CudaState& state, const PictureSource& source, std::span<const std::uint32_t> indices,
+// Gathers the pictures of `pictures` from `source`, normalises them as (u8/255 − mean)/std, each operation
+// rounded to f32, and writes the indicator rows of their labels into `targets`, if given. Input: f32 or bf16,
+// nchw or nhwc. Where the source is placed only indices and views travel, else the pictures of the batch, too.
+void load_pictures_cuda(CudaState& state, const PictureSource& source, const PictureBatch& pictures,
                         const Tensor& input, const Tensor* targets);
 
 }  // namespace descent

@@ -128,10 +128,10 @@ Tensor AssembledPlan::tensor_of(Port which) const {
   return Tensor{assembly_.slots[found->second].desc, address(found->second)};
 }
 
-void AssembledPlan::load(const PictureSource& source, std::span<const std::uint32_t> indices) {
-  if (static_cast<std::int64_t>(indices.size()) != request_.batch) {
+void AssembledPlan::load(const PictureSource& source, const PictureBatch& pictures) {
+  if (static_cast<std::int64_t>(pictures.indices.size()) != request_.batch) {
     throw Error("a plan for " + std::to_string(request_.batch) + " pictures was given " +
-                    std::to_string(indices.size()),
+                    std::to_string(pictures.indices.size()),
                 Fault::failure);
   }
   require_bound();
@@ -140,7 +140,7 @@ void AssembledPlan::load(const PictureSource& source, std::span<const std::uint3
   const Tensor input{assembly_.slots[slot].desc, address(slot)};
   const std::optional<Tensor> targets = request_.loss ? std::optional(port(Port::targets)) : std::nullopt;
   observation_->time_load(*device_,
-                          [&] { factory_->load(source, indices, input, targets ? &*targets : nullptr); });
+                          [&] { factory_->load(source, pictures, input, targets ? &*targets : nullptr); });
   loaded_directly_ = assembly_.direct_input.has_value();
 }
 

@@ -66,7 +66,7 @@ class AssembledPlan final : public Plan {
   void bind(Buffer& workspace) override;
 
   [[nodiscard]] Tensor port(Port which) const override;
-  void load(const PictureSource& source, std::span<const std::uint32_t> indices) override;
+  void load(const PictureSource& source, const PictureBatch& pictures) override;
   void write(Port which, std::span<const float> values) override;
   using Plan::read;
   void read(Port which, std::int64_t first, std::span<float> values) override;

@@ -152,7 +152,7 @@ class KernelFactory {
   // True if load() can write pictures in this format, too.
   [[nodiscard]] virtual bool loads_into(const TensorDesc& input) const = 0;
   // Gathers and normalises pictures into `input`, and writes indicator rows of labels (plain).
-  virtual void load(const PictureSource& source, std::span<const std::uint32_t> indices, const Tensor& input,
+  virtual void load(const PictureSource& source, const PictureBatch& batch, const Tensor& input,
                     const Tensor* targets) = 0;
 
   // Before each kernel's backward: what trails behind the kernel before the last must end first.

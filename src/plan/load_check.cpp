@@ -3,12 +3,20 @@
 #include "descent/error.h"
 
 #include <cstddef>
+#include <cstdint>
+#include <span>
 #include <string>
 
 namespace descent {
 
-void check_batch(const PictureSource& source, std::span<const std::uint32_t> indices, const Tensor& input,
+void check_batch(const PictureSource& source, const PictureBatch& batch, const Tensor& input,
                  const Tensor* targets) {
+  const std::span<const std::uint32_t> indices = batch.indices;
+  if (!batch.views.empty() && batch.views.size() != indices.size()) {
+    throw Error("a batch of " + std::to_string(indices.size()) + " pictures was given " +
+                    std::to_string(batch.views.size()) + " views",
+                Fault::failure);
+  }
   const auto per_picture = static_cast<std::size_t>(source.shape.elements());
   const std::size_t count = source.pictures.size() / per_picture;
   if (input.desc.shape != source.shape.with_batch(static_cast<std::int64_t>(indices.size()))) {

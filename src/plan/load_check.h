@@ -4,14 +4,11 @@
 #include "descent/device.h"
 #include "descent/tensor.h"
 
-#include <cstdint>
-#include <span>
-
 namespace descent {
 
-// Throws Error unless pictures `indices` of `source` fill the input, and all are there, with labels that the
-// targets (null: none) have a column for.
-void check_batch(const PictureSource& source, std::span<const std::uint32_t> indices, const Tensor& input,
+// Throws Error unless the batch's pictures fill the input, and all are there in `source`, with labels that the
+// targets (null: none) have a column for, and with a view each if there are any.
+void check_batch(const PictureSource& source, const PictureBatch& batch, const Tensor& input,
                  const Tensor* targets);
 
 }  // namespace descent

@@ -31,8 +31,8 @@ PhaseMetrics evaluate(const Network& network, ParameterStore& store, const Pictu
     const BatchRange range = plans.range(batch);
     const StepContext context{0, 0, static_cast<std::uint64_t>(range.first)};
     Plan& plan = plans.plan(range);
-    plan.load(source, std::span(order).subspan(static_cast<std::size_t>(range.first),
-                                               static_cast<std::size_t>(range.pictures)));
+    plan.load(source, {std::span(order).subspan(static_cast<std::size_t>(range.first),
+                                                static_cast<std::size_t>(range.pictures))});
     plan.forward(context);
     const StepResult result = plan.result();
     if (!std::isfinite(result.loss_sum)) {

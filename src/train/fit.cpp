@@ -142,7 +142,7 @@ class Fit {
         order.subspan(static_cast<std::size_t>(range.first), static_cast<std::size_t>(range.pictures));
     state_.plan = &plan;
     in_scope(Scope::batch, [&] {
-      plan.load(source, state_.batch_indices);
+      plan.load(source, {state_.batch_indices, views_of(context)});
       if (state_.training && plan.has_step()) {
         plan.step(context, optimizer_state_, update_request());
         take_loss(plan, context);  // while the rest is still being computed
@@ -158,6 +158,13 @@ class Fit {
       device_.update(state_.store, optimizer_state_, update_request());
       notify(&Observer::after_step);
     });
+  }
+
+  // How the pictures of the batch at hand are seen.
+  [[nodiscard]] std::span<const PictureView> views_of(const StepContext& context) {
+    views_ = augmented_views(state_.training ? settings_.augmentation : Augmentation{}, context.seed,
+                             context.epoch, context.first_picture, state_.batch_indices.size());
+    return views_;
   }
 
   void take_loss(Plan& plan, const StepContext& context) {
@@ -236,6 +243,7 @@ class Fit {
   std::vector<std::uint32_t> valid_order_;
   std::unique_ptr<PlacedPictures> train_pictures_;  // null where the device reads the host's
   std::unique_ptr<PlacedPictures> valid_pictures_;
+  std::vector<PictureView> views_;  // of the batch at hand
   double learning_rate_;
   double last_rate_ = learning_rate_;  // of the last step made
   FitState state_;

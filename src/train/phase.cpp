@@ -83,6 +83,8 @@ void check_fit(const Network& network, const ParameterLayout& layout, const Data
   check_pictures(network, data.train, "training pictures of data set '" + data.name + "'");
   check_pictures(network, data.valid, "validation pictures of data set '" + data.name + "'");
 
+  check_augmentation(settings.augmentation, data.train.shape);
+
   const auto pictures = static_cast<std::int64_t>(data.train.size());
   const std::int64_t batch = std::min(settings.batch_size, pictures);
   check_training_batch(network, batch);

@@ -69,7 +69,7 @@ struct Predictor::Parts {
       for (std::size_t i = 0; i < order.size(); ++i) {
         order[i] = static_cast<std::uint32_t>(std::min(first + i, count - 1));
       }
-      plan->load(source, order);
+      plan->load(source, {order});
       plan->forward(StepContext{});
       plan->read(Plan::Port::output, logits);
       const std::size_t rows = std::min(order.size(), count - first);

@@ -2,6 +2,7 @@
 
 #include "plan/kernel.h"
 #include "reference/kernels.h"
+#include "reference/seen_pixel.h"
 
 #include <algorithm>
 #include <cmath>
@@ -57,17 +58,18 @@ class ReferenceFactory final : public KernelFactory {
   [[nodiscard]] bool loads_into(const TensorDesc& input) const override {
     return input.layout == Layout::plain;
   }
-  void load(const PictureSource& source, std::span<const std::uint32_t> indices, const Tensor& input,
+  void load(const PictureSource& source, const PictureBatch& batch, const Tensor& input,
             const Tensor* targets) override {
-    const auto per_picture = static_cast<std::size_t>(source.shape.elements());
-    const std::size_t area = per_picture / static_cast<std::size_t>(source.shape[0]);
     auto* x = static_cast<double*>(input.data);
-    for (std::size_t i = 0; i < indices.size() * per_picture; ++i) {
-      const std::size_t element = i % per_picture;
-      const double value = source.pictures[indices[i / per_picture] * per_picture + element] / 255.0;
-      x[i] = (value - source.normalisation->mean[element / area]) / source.normalisation->std[element / area];
+    for (std::size_t n = 0; n < batch.indices.size(); ++n) {
+      const PictureView view = batch.views.empty() ? PictureView{} : batch.views[n];
+      for (std::int64_t channel = 0; channel < source.shape[0]; ++channel)
+        for (std::int64_t row = 0; row < source.shape[1]; ++row)
+          for (std::int64_t column = 0; column < source.shape[2]; ++column)
+            *x++ = seen_pixel(source, batch.indices[n], view, channel, row, column);
     }
     if (targets == nullptr) return;
+    const std::span<const std::uint32_t> indices = batch.indices;
     const auto classes = static_cast<std::size_t>(targets->desc.shape[1]);
     auto* t = static_cast<double*>(targets->data);
     for (std::size_t i = 0; i < indices.size() * classes; ++i)
