@@ -475,7 +475,7 @@ BOOST_AUTO_TEST_CASE(the_command_in_run_json_names_the_program_without_its_folde
   fs::create_directory(place / "my programs");
   fs::create_symlink(DESCENT_PROGRAM, place / "my programs/descent");
   const std::string command =
-      "cd '" + (place / "").string() + "' && XDG_CACHE_HOME=cache 'my programs/descent' train " +
+      "cd '" + (place / "").string() + "' && XDG_CACHE_HOME=\"$PWD/cache\" 'my programs/descent' train " +
       "--data halves --model tiny.toml --threads 1 --steps 1 --out 'my run' >log.txt 2>&1";
   BOOST_REQUIRE_MESSAGE(std::system(command.c_str()) == 0, read_text(place / "log.txt"));
   const std::string record = read_text(place / "my run/run.json");

@@ -4,6 +4,7 @@
 #include "compare.h"
 #include "cuda_host/emulated_device.h"
 #include "descent/augment.h"
+#include "descent/checkpoint.h"
 #include "descent/error.h"
 #include "network_builder.h"
 #include "op_cases.h"
@@ -373,6 +374,47 @@ BOOST_AUTO_TEST_CASE(a_fit_ends_where_that_of_the_cpu_ends) {
         BOOST_TEST(std::abs(actual[epoch].valid.loss - expected[epoch].valid.loss) <= 1e-4);
         BOOST_TEST(actual[epoch].train.pictures == 64);
         BOOST_TEST(actual[epoch].valid.accuracy == expected[epoch].valid.accuracy);
+      }
+    }
+  }
+}
+
+// Leaves a fit after a step of its second epoch.
+class LeaveAfter : public Observer {
+ public:
+  void after_batch(FitState& state) override {
+    if (state.training && state.step == 7) throw Cancel{Scope::fit};
+  }
+  void cleanup_fit(FitState& state) override { left = checkpoint_of(state); }
+  FitCheckpoint left;
+};
+
+// On the same device to the same bits.
+BOOST_AUTO_TEST_CASE(a_fit_left_on_one_device_goes_on_on_every_other) {
+  const Network network = small_network();
+  const DataSet data = half_data(64, 20);
+  TrainSettings settings;
+  settings.epochs = 3;
+  settings.batch_size = 12;
+  settings.optimizer = Adam{0.01};
+  const auto fit_on = [&](Device& device, std::vector<Observer*> observers, const FitCheckpoint* from) {
+    ParameterStore store(device, parameter_layout(network), true);
+    store.upload(initialise(network, store.layout(), Initialisation::pytorch, 3));
+    static_cast<void>(fit(network, store, data, settings, observers, from));
+    return store.download();
+  };
+  const auto all = devices();
+  for (const auto& [first_name, first] : all) {
+    LeaveAfter leaver;
+    static_cast<void>(fit_on(*first, {&leaver}, nullptr));
+    BOOST_TEST(leaver.left.position.step == 8);
+    for (const auto& [then_name, then] : all) {
+      BOOST_TEST_CONTEXT(first_name << ", then " << then_name) {
+        const HostParameters straight = fit_on(*then, {}, nullptr);
+        const HostParameters taken_up = fit_on(*then, {}, &leaver.left);
+        if (first == then) BOOST_TEST((taken_up.trained == straight.trained));
+        check_near("parameters", taken_up.trained, straight.trained, largest(straight.trained), 2e-3);
+        check_near("statistics", taken_up.statistics, straight.statistics, largest(straight.statistics), 2e-3);
       }
     }
   }

@@ -8,6 +8,7 @@
 #include "descent/network.h"
 #include "descent/optimizer.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -41,6 +42,34 @@ struct PhaseMetrics {
   double seconds = 0;
 };
 
+// Sums over a phase so far.
+struct PhaseSums {
+  double loss_sum = 0;  // Σ over pictures
+  std::int64_t correct = 0;
+  std::int64_t pictures = 0;
+  double seconds = 0;
+
+  void add(const StepResult& result, std::int64_t batch_pictures) {
+    loss_sum += result.loss_sum;
+    correct += result.correct;
+    pictures += batch_pictures;
+  }
+  [[nodiscard]] PhaseMetrics metrics() const {
+    const auto count = static_cast<double>(std::max<std::int64_t>(pictures, 1));
+    return {loss_sum / count, static_cast<double>(correct) / count, pictures, seconds};
+  }
+};
+
+// Between two batches of a fit: what it would train next.
+struct FitPosition {
+  std::int64_t epoch = 0;
+  std::int64_t step = 0;      // batches trained so far, …
+  std::int64_t batch = 0;     // … those of this epoch, …
+  PhaseSums sums;             // … and what they summed up to
+  double learning_rate = 0;   // of the last step
+  double best_accuracy = -1;  // highest of an epoch's validation; −1: there was none
+};
+
 struct EpochMetrics {
   std::int64_t epoch = 0;  // from 0
   std::int64_t step = 0;   // batches trained so far
@@ -53,6 +82,7 @@ struct EpochMetrics {
 struct FitState {
   const TrainSettings& settings;
   ParameterStore& store;
+  OptimizerState& optimizer_state;
   Optimizer& optimizer;   // observers may set its options: schedules do
   double& learning_rate;  // of the next step
   std::int64_t steps_per_epoch = 0;
@@ -62,11 +92,12 @@ struct FitState {
   std::int64_t batch_pictures = 0;
   double batch_loss = 0;                           // mean of the batch at hand, before its update
   double batch_accuracy = 0;                       // its share of right answers
-  PhaseMetrics running;                            // of the phase so far
+  PhaseMetrics running{};                          // of the phase so far
   std::span<const std::uint32_t> batch_indices{};  // of the batch's pictures, in their set
   Plan* plan = nullptr;  // of the batch; its ports may be read, but for the input while validating
   bool watched = false;  // the plan summarises this step
   bool failed = false;   // an error ends the fit: for those that clean up
+  FitPosition next{};    // after the batch at hand, or the epoch
 };
 
 enum class Scope : std::uint8_t { fit, epoch, batch };
@@ -103,9 +134,14 @@ class Observer {
   virtual void cleanup_fit(FitState& /*state*/) {}
 };
 
-// Trains `store` in place. Throws Error (Fault::failure) naming step and layer when a loss is not finite.
+struct FitCheckpoint;  // checkpoint.h
+
+// Trains `store` in place; `from`: a fit with these settings and data that is taken up where it was left, with
+// the store that it had. Gives the epochs that it has ended. Throws Error (Fault::failure) naming step and
+// layer when a loss is not finite.
 std::vector<EpochMetrics> fit(const Network& network, ParameterStore& store, const DataSet& data,
-                              const TrainSettings& settings, std::span<Observer* const> observers);
+                              const TrainSettings& settings, std::span<Observer* const> observers,
+                              const FitCheckpoint* from = nullptr);
 
 // Loss and accuracy with running statistics, pictures in order. `precision`: of activations.
 [[nodiscard]] PhaseMetrics evaluate(const Network& network, ParameterStore& store, const PictureSet& pictures,

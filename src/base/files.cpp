@@ -9,8 +9,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <fstream>
+#include <limits>
 #include <utility>
 
 namespace descent {
@@ -127,9 +129,11 @@ void write_file_atomically(const fs::path& file, std::span<const std::string_vie
   if (directory.get() >= 0) ::fsync(directory.get());  // best effort: some file systems refuse
 }
 
-RecordWriter::RecordWriter(const fs::path& file)
+RecordWriter::RecordWriter(const fs::path& file, Start start)
     : file_(file),
-      descriptor_(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666)) {
+      descriptor_(::open(file.c_str(),
+                         O_WRONLY | O_CREAT | (start == Start::empty ? O_TRUNC : 0) | O_APPEND | O_CLOEXEC,
+                         0666)) {
   if (descriptor_ < 0) fail(file_, "write");
 }
 
@@ -141,9 +145,37 @@ void RecordWriter::write(std::string_view record) {
   write_all(descriptor_, record, file_);
 }
 
-LineWriter::LineWriter(const fs::path& file, std::string_view header) : file_(file) {
-  write(std::string(header));
+namespace {
+
+// Makes the file its header and the rows that stay.
+const fs::path& begun(const fs::path& file, const std::string& header, std::int64_t below) {
+  std::error_code error;
+  if (below <= 0 || !fs::exists(file, error)) {
+    RecordWriter(file).write(header);
+    return file;
+  }
+  const std::string content = read_file(file, std::numeric_limits<std::size_t>::max());
+  if (!content.starts_with(header)) {
+    throw Error("'" + file.string() + "' cannot be continued: its first line is not '" +
+                header.substr(0, header.size() - 1) + "'");
+  }
+  std::string kept = header;
+  std::string_view rest = std::string_view(content).substr(header.size());
+  for (std::size_t end = rest.find('\n'); end != std::string_view::npos; end = rest.find('\n')) {
+    const std::string_view row = rest.substr(0, end + 1);
+    std::int64_t number = below;
+    std::from_chars(row.data(), row.data() + row.size(), number);
+    if (number < below) kept += row;
+    rest.remove_prefix(row.size());
+  }
+  write_file_atomically(file, kept);
+  return file;
 }
+
+}  // namespace
+
+LineWriter::LineWriter(const fs::path& file, std::string_view header, std::int64_t kept_below)
+    : file_(begun(file, std::string(header) + '\n', kept_below), RecordWriter::Start::append) {}
 
 void LineWriter::write(std::string line) {
   line += '\n';

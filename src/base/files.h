@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -23,7 +24,8 @@ void write_file_atomically(const std::filesystem::path& file, std::span<const st
 // A file that grows by whole records, one write call each.
 class RecordWriter {
  public:
-  explicit RecordWriter(const std::filesystem::path& file);  // creates or empties it
+  enum class Start : std::uint8_t { empty, append };
+  explicit RecordWriter(const std::filesystem::path& file, Start start = Start::empty);  // creates it
   ~RecordWriter();
   RecordWriter(const RecordWriter&) = delete;
   RecordWriter& operator=(const RecordWriter&) = delete;
@@ -38,8 +40,9 @@ class RecordWriter {
 // A text file that grows by whole lines, one write call each.
 class LineWriter {
  public:
-  // Creates or empties the file, and writes `header`.
-  LineWriter(const std::filesystem::path& file, std::string_view header);
+  // Creates the file with its `header`. Of one that is there rows stay that begin with a whole number below
+  // `kept_below`, where a run is taken up; the others go. Throws Error if that one has another header.
+  LineWriter(const std::filesystem::path& file, std::string_view header, std::int64_t kept_below = 0);
 
   void write(std::string line);  // the newline is added
 

@@ -95,6 +95,7 @@ void run(int count, char** arguments) {
   program.footer(footer);
   program.require_subcommand(1);
   descent::cli::add_train(program);
+  descent::cli::add_resume(program);
   descent::cli::add_lr_find(program);
   descent::cli::add_eval(program);
   descent::cli::add_predict(program);

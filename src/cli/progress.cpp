@@ -61,8 +61,10 @@ double rate(const PhaseMetrics& phase) {
 Progress::Progress(std::int64_t train_pictures, std::int64_t valid_pictures)
     : train_pictures_(train_pictures), valid_pictures_(valid_pictures), terminal_(STDERR_FILENO) {}
 
-void Progress::before_fit(FitState& /*state*/) {
+void Progress::before_fit(FitState& state) {
   last_drawn_ = Clock::now();
+  if (state.next.step > 0)
+    show(stderr, fmt::format("going on from step {}, in epoch {}\n", state.next.step, state.next.epoch));
 }
 
 void Progress::before_epoch(FitState& state) {

@@ -17,8 +17,9 @@ namespace fs = std::filesystem;
 namespace {
 
 // Files of which one alone says that there is a run, and those that come and go with it.
-constexpr std::array run_files{"config.toml",       "metrics.csv",      "steps.csv",
-                               "model.safetensors", "best.safetensors", "run.json"};
+constexpr std::array run_files{"config.toml",           "metrics.csv",      "steps.csv",
+                               "model.safetensors",     "best.safetensors", "run.json",
+                               "checkpoint.safetensors"};
 constexpr std::array other_files{"plan.json",      "layers.csv",     "histograms.csv", "gradients.csv",
                                  "parameters.csv", "operations.csv", "network.csv",    "confusion.csv",
                                  "worst.csv",      "worst.png",      "batch.csv",      "batch.png",

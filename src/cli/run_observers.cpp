@@ -41,11 +41,12 @@ class ConfigWriter : public Observer {
 }  // namespace
 
 RunObservers::RunObservers(const std::filesystem::path& folder, const RunSettings& run, const Network& network,
-                           const DataSet& data, const Device& device, const ObserverChoice& choice) {
+                           const DataSet& data, const Device& device, const ObserverChoice& choice,
+                           const FitPosition& start) {
   add<ConfigWriter>(folder, run, device);
   add<RunRecord>(folder, run_facts(device, data, network, run.train.optimizer), network);
   add<Scheduler>(run.schedule);
-  add<CsvRecorder>(folder);
+  add<CsvRecorder>(folder, start);
   add<BatchSheet>(folder, data);
   add<PredictionRecorder>(folder, data);
   StatisticsObserver::Sink to_tensorboard;
@@ -53,8 +54,8 @@ RunObservers::RunObservers(const std::filesystem::path& folder, const RunSetting
     auto& writer = add<TensorBoardWriter>(folder);
     to_tensorboard = [&writer, &network](const StepStatistics& seen) { writer.write(seen, network); };
   }
-  if (!run.train.watch.empty()) look_inside(folder, network, std::move(to_tensorboard));
-  add<CheckpointWriter>(folder, ModelDescription{network, data.classes});
+  if (!run.train.watch.empty()) look_inside(folder, network, start.step, std::move(to_tensorboard));
+  add<CheckpointWriter>(folder, ModelDescription{network, data.classes}, start);
   add<ReportWriter>(folder, warn);  // after those whose files it reads
   if (!choice.quiet) {
     add<Progress>(static_cast<std::int64_t>(data.train.size()), static_cast<std::int64_t>(data.valid.size()));
@@ -64,8 +65,8 @@ RunObservers::RunObservers(const std::filesystem::path& folder, const RunSetting
 }
 
 void RunObservers::look_inside(const std::filesystem::path& folder, const Network& network,
-                               StatisticsObserver::Sink more) {
-  const auto files = std::make_shared<StatisticsFiles>(folder, network);
+                               std::int64_t first_step, StatisticsObserver::Sink more) {
+  const auto files = std::make_shared<StatisticsFiles>(folder, network, first_step);
   std::vector<StatisticsObserver::Sink> sinks{[files](const StepStatistics& seen) { files->write(seen); }};
   if (more) sinks.push_back(std::move(more));
   add<StatisticsObserver>(std::move(sinks));

@@ -23,9 +23,11 @@ struct ObserverChoice {
 
 class RunObservers {
  public:
-  // All references must outlive the observers.
+  // All references but `start` must outlive the observers; that says where the run is taken up: what its files
+  // hold up to there stays.
   RunObservers(const std::filesystem::path& folder, const RunSettings& run, const Network& network,
-               const DataSet& data, const Device& device, const ObserverChoice& choice);
+               const DataSet& data, const Device& device, const ObserverChoice& choice,
+               const FitPosition& start = {});
 
   [[nodiscard]] std::span<Observer* const> list() const { return list_; }
 
@@ -39,7 +41,8 @@ class RunObservers {
     return observer;
   }
   // `more` gets what the files get.
-  void look_inside(const std::filesystem::path& folder, const Network& network, StatisticsObserver::Sink more);
+  void look_inside(const std::filesystem::path& folder, const Network& network, std::int64_t first_step,
+                   StatisticsObserver::Sink more);
 
   std::vector<std::unique_ptr<Observer>> owned_;
   std::vector<Observer*> list_;

@@ -7,6 +7,7 @@
 namespace descent::cli {
 
 void add_train(CLI::App& program);
+void add_resume(CLI::App& program);
 void add_eval(CLI::App& program);
 void add_predict(CLI::App& program);
 void add_inspect(CLI::App& program);

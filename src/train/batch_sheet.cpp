@@ -44,8 +44,8 @@ std::vector<std::uint8_t> as_bytes(std::span<const float> values, const Bounds& 
 BatchSheet::BatchSheet(std::filesystem::path folder, const DataSet& data)
     : folder_(std::move(folder)), data_(data) {}
 
-void BatchSheet::before_fit(FitState& /*state*/) {
-  written_ = false;
+void BatchSheet::before_fit(FitState& state) {
+  written_ = state.step > 0;  // a fit that is taken up has shown its first batch
 }
 
 void BatchSheet::after_loss(FitState& state) {

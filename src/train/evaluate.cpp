@@ -26,7 +26,7 @@ PhaseMetrics evaluate(const Network& network, ParameterStore& store, const Pictu
   const std::unique_ptr<PlacedPictures> placed = store.device().place(source);
   source.placed = placed.get();
   const std::vector<std::uint32_t> order = epoch_order(pictures.size(), false, 0, 0);
-  RunningMetrics sums;
+  PhaseSums sums;
   for (std::int64_t batch = 0; batch < plans.batches(); ++batch) {
     const BatchRange range = plans.range(batch);
     const StepContext context{0, 0, static_cast<std::uint64_t>(range.first)};
@@ -40,7 +40,8 @@ PhaseMetrics evaluate(const Network& network, ParameterStore& store, const Pictu
     }
     sums.add(result, range.pictures);
   }
-  return sums.metrics(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  sums.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return sums.metrics();
 }
 
 }  // namespace descent

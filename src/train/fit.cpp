@@ -1,8 +1,11 @@
 // The training loop, with the scopes of fast.ai's course "Practical Deep Learning, part 2" (its Learner).
 #include "descent/train.h"
 
+#include "descent/checkpoint.h"
 #include "descent/error.h"
 #include "train/phase.h"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
@@ -54,7 +57,7 @@ std::optional<PhasePlans> watched_plans(const Network& network, ParameterStore& 
 class Fit {
  public:
   Fit(const Network& network, ParameterStore& store, const DataSet& data, const TrainSettings& settings,
-      std::span<Observer* const> observers)
+      std::span<Observer* const> observers, const FitCheckpoint* from)
       : network_(network),
         data_(data),
         settings_(settings),
@@ -70,8 +73,8 @@ class Fit {
         watched_plans_(watched_plans(network, store, data.train, settings)),
         valid_order_(epoch_order(data.valid.size(), false, settings.seed, 0)),
         learning_rate_(std::visit([](const auto& rule) { return rule.learning_rate; }, optimizer_)),
-        state_{settings, store,   optimizer_, learning_rate_, train_plans_.batches(), 0, 0, true, 0, 0, 0, {},
-               {},       nullptr, false,      false} {
+        state_{settings, store, optimizer_state_, optimizer_, learning_rate_, train_plans_.batches()} {
+    if (from != nullptr) take_up(*from);
     workspace_ = device_.allocate(std::max({train_plans_.workspace_bytes(), valid_plans_.workspace_bytes(),
                                             watched_plans_ ? watched_plans_->workspace_bytes() : 0}));
     train_plans_.bind(workspace_);
@@ -83,13 +86,33 @@ class Fit {
 
   std::vector<EpochMetrics> run() {
     in_scope(Scope::fit, [&] {
-      for (state_.epoch = 0; state_.epoch < settings_.epochs && !out_of_steps(); ++state_.epoch) one_epoch();
+      while (state_.next.epoch < settings_.epochs && !out_of_steps()) one_epoch();
     });
     return std::move(history_);
   }
 
  private:
+  void take_up(const FitCheckpoint& from) {
+    const bool fits = from.optimizer == name(optimizer_) && from.steps_per_epoch == state_.steps_per_epoch &&
+                      from.position.batch <= from.steps_per_epoch &&
+                      from.slots.size() == optimizer_state_.slots() * state_.store.layout().trained_elements;
+    if (!fits) {
+      throw Error(
+          fmt::format("a fit with {} and {} steps an epoch cannot be taken up with {} and {}: settings and "
+                      "data must be those it was left with",
+                      from.optimizer, from.steps_per_epoch, name(optimizer_), state_.steps_per_epoch));
+    }
+    state_.store.upload(from.parameters);
+    if (!from.slots.empty())
+      device_.upload(optimizer_state_.values().data(), device_.parameter_type(), from.slots);
+    optimizer_state_.step = from.updates;
+    state_.next = from.position;
+    state_.step = from.position.step;
+    last_rate_ = from.position.learning_rate;
+  }
+
   void one_epoch() {
+    state_.epoch = state_.next.epoch;
     phase_start_ = Clock::now();  // the order is a part of the epoch's work
     const std::vector<std::uint32_t> order = epoch_order(data_.train.size(), settings_.shuffle, settings_.seed,
                                                          static_cast<std::uint32_t>(state_.epoch));
@@ -100,6 +123,10 @@ class Fit {
     metrics.learning_rate = last_rate_;
     phase_start_ = Clock::now();
     metrics.valid = one_phase(false, valid_plans_, data_.valid, valid_order_);
+    FitPosition& next = state_.next;
+    next.best_accuracy = std::max(next.best_accuracy, metrics.valid.accuracy);
+    const bool cut = out_of_steps() && next.batch < train_plans_.batches();
+    if (!cut) next = {state_.epoch + 1, state_.step, 0, {}, last_rate_, next.best_accuracy};
     history_.push_back(metrics);
     for (Observer* observer : observers_) observer->after_both_phases(state_, metrics);
   }
@@ -112,23 +139,30 @@ class Fit {
                          std::span<const std::uint32_t> order) {
     PictureSource source = pictures.source(network_.normalisation);
     source.placed = (training ? train_pictures_ : valid_pictures_).get();
-    sums_ = {};
+    sums_ = training ? state_.next.sums : PhaseSums{};
+    seconds_before_ = sums_.seconds;
     state_.training = training;
-    state_.running = {};
+    state_.running = sums_.metrics();
     in_scope(Scope::epoch, [&] {
-      for (std::int64_t batch = 0; batch < plans.batches() && !(training && out_of_steps()); ++batch) {
+      for (std::int64_t batch = training ? state_.next.batch : 0;
+           batch < plans.batches() && !(training && out_of_steps()); ++batch) {
         try {
           one_batch(plans, plans.range(batch), source, order);
         } catch (const Cancel&) {  // of the epoch or the fit: the batch counts as one that was cancelled alone
-          if (training) ++state_.step;
+          if (training) count_step(batch);
           throw;
         }
-        if (training) ++state_.step;
+        if (training) count_step(batch);
       }
       device_.wait();
       measure_phase();
     });
     return state_.running;
+  }
+
+  void count_step(std::int64_t batch) {
+    ++state_.step;
+    state_.next = {state_.epoch, state_.step, batch + 1, sums_, last_rate_, state_.next.best_accuracy};
   }
 
   void one_batch(const PhasePlans& plans, const BatchRange& range, const PictureSource& source,
@@ -193,7 +227,8 @@ class Fit {
   }
 
   void measure_phase() {
-    state_.running = sums_.metrics(std::chrono::duration<double>(Clock::now() - phase_start_).count());
+    sums_.seconds = seconds_before_ + std::chrono::duration<double>(Clock::now() - phase_start_).count();
+    state_.running = sums_.metrics();
   }
 
   [[nodiscard]] bool out_of_steps() const { return settings_.steps > 0 && state_.step >= settings_.steps; }
@@ -247,7 +282,8 @@ class Fit {
   double learning_rate_;
   double last_rate_ = learning_rate_;  // of the last step made
   FitState state_;
-  RunningMetrics sums_;
+  PhaseSums sums_;
+  double seconds_before_ = 0;  // of the phase, before the fit was taken up
   Clock::time_point phase_start_;
   std::vector<EpochMetrics> history_;
 };
@@ -255,9 +291,10 @@ class Fit {
 }  // namespace
 
 std::vector<EpochMetrics> fit(const Network& network, ParameterStore& store, const DataSet& data,
-                              const TrainSettings& settings, std::span<Observer* const> observers) {
+                              const TrainSettings& settings, std::span<Observer* const> observers,
+                              const FitCheckpoint* from) {
   check_fit(network, store.layout(), data, settings);
-  return Fit(network, store, data, settings, observers).run();
+  return Fit(network, store, data, settings, observers, from).run();
 }
 
 }  // namespace descent

@@ -13,7 +13,7 @@ namespace descent {
 // metrics.csv, one row an epoch, and steps.csv, one row a batch.
 class CsvRecorder : public Observer {
  public:
-  explicit CsvRecorder(const std::filesystem::path& folder);
+  explicit CsvRecorder(const std::filesystem::path& folder, const FitPosition& start = {});
 
   void after_batch(FitState& state) override;
   void after_loss(FitState& state) override;
@@ -26,19 +26,26 @@ class CsvRecorder : public Observer {
   double momentum_ = 0;
 };
 
-// model.safetensors at the end of every epoch, best.safetensors after the one of highest validation accuracy.
+// At the end of every epoch model.safetensors, best.safetensors if it is the one of highest validation
+// accuracy, and checkpoint.safetensors, from which the run can be taken up; the first and the last of them also
+// where the fit is left within an epoch.
 class CheckpointWriter : public Observer {
  public:
-  CheckpointWriter(std::filesystem::path folder, ModelDescription description);
+  static constexpr const char* checkpoint = "checkpoint.safetensors";
+
+  CheckpointWriter(std::filesystem::path folder, ModelDescription description, const FitPosition& start = {});
 
   void after_both_phases(FitState& state, const EpochMetrics& metrics) override;
+  void cleanup_fit(FitState& state) override;
 
  private:
-  void save_as(const std::string& file, const ParameterStore& store);
+  void save_as(const std::string& file) const;
+  void save(const FitState& state, bool best);
 
   std::filesystem::path folder_;
   Model model_;
-  double best_accuracy_ = -1;
+  double best_accuracy_;
+  std::int64_t saved_step_;  // of the last checkpoint
 };
 
 }  // namespace descent

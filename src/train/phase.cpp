@@ -30,17 +30,6 @@ void PhasePlans::bind(Buffer& workspace) const {
   if (last_) last_->bind(workspace);
 }
 
-void RunningMetrics::add(const StepResult& result, std::int64_t pictures) {
-  loss_sum_ += result.loss_sum;
-  correct_ += result.correct;
-  pictures_ += pictures;
-}
-
-PhaseMetrics RunningMetrics::metrics(double seconds) const {
-  const auto count = static_cast<double>(std::max<std::int64_t>(pictures_, 1));
-  return {loss_sum_ / count, static_cast<double>(correct_) / count, pictures_, seconds};
-}
-
 void refuse_loss(Plan& plan, const StepContext& context, const std::string& moment) {
   const std::optional<std::string> layer = plan.first_nonfinite_layer(context);
   throw Error("the loss is not finite " + moment +

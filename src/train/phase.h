@@ -1,4 +1,4 @@
-// One pass over a set of pictures in batches: its prepared plans and its running metrics.
+// One pass over a set of pictures in batches: its prepared plans, and what is checked before it.
 #pragma once
 
 #include "descent/data.h"
@@ -44,18 +44,6 @@ class PhasePlans {
   std::int64_t batch_size_;  // at most pictures_
   std::unique_ptr<Plan> full_;
   std::unique_ptr<Plan> last_;  // null if batches come out even
-};
-
-// Sums of a phase so far, in double.
-class RunningMetrics {
- public:
-  void add(const StepResult& result, std::int64_t pictures);
-  [[nodiscard]] PhaseMetrics metrics(double seconds) const;
-
- private:
-  double loss_sum_ = 0;
-  std::int64_t correct_ = 0;
-  std::int64_t pictures_ = 0;
 };
 
 // For a loss that is not finite: throws Error (Fault::failure) naming the moment and the first layer whose

@@ -34,7 +34,8 @@ class StatisticsObserver : public Observer {
 // written by one call a file.
 class StatisticsFiles {
  public:
-  StatisticsFiles(const std::filesystem::path& folder, const Network& network);
+  // `first_step`: rows of steps before it stay.
+  StatisticsFiles(const std::filesystem::path& folder, const Network& network, std::int64_t first_step = 0);
   void write(const StepStatistics& statistics);
 
  private:

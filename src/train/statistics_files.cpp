@@ -28,11 +28,14 @@ void write_rows(LineWriter& file, std::string rows) {
 
 }  // namespace
 
-StatisticsFiles::StatisticsFiles(const std::filesystem::path& folder, const Network& network)
-    : layers_(folder / "layers.csv", "step,layer,output_mean,output_std,gradient_mean,gradient_std"),
-      histograms_(folder / "histograms.csv", histogram_header()),
-      parameters_(folder / "parameters.csv", "step,parameter,mean,std,update_mean,update_std,update_ratio"),
-      gradients_(folder / "gradients.csv", "step,norm") {
+StatisticsFiles::StatisticsFiles(const std::filesystem::path& folder, const Network& network,
+                                 std::int64_t first_step)
+    : layers_(folder / "layers.csv", "step,layer,output_mean,output_std,gradient_mean,gradient_std",
+              first_step),
+      histograms_(folder / "histograms.csv", histogram_header(), first_step),
+      parameters_(folder / "parameters.csv", "step,parameter,mean,std,update_mean,update_std,update_ratio",
+                  first_step),
+      gradients_(folder / "gradients.csv", "step,norm", first_step) {
   for (const Layer& layer : network.layers) names_.push_back(csv_field(layer.name));
 }
 
