@@ -1,11 +1,14 @@
 // descent resume, as scripts see it.
 #include "workplace.h"
 
+#include <unistd.h>
+
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -110,6 +113,20 @@ BOOST_AUTO_TEST_CASE(a_run_goes_on_with_other_threads) {
   BOOST_TEST(outcome.code == 0, outcome.errors);
   BOOST_TEST(holds(read_text(place / "run/config.toml"), "\nthreads = 2\n"));
   BOOST_TEST(place.lines("run/metrics.csv").size() == 3U);
+}
+
+BOOST_AUTO_TEST_CASE(a_run_that_is_still_going_on_is_left_alone) {
+  const Workplace place;
+  BOOST_TEST(place.train("--epochs 1 --out run").code == 0);
+  const std::string file = (place / "run/run.json").string();
+  nlohmann::json run = nlohmann::json::parse(read_text(file));
+  run["state"] = "running";
+  run["pid"] = ::getpid();
+  write_text(file, run.dump());
+  check_refused(place.run("resume run --epochs 2"), {"still going on", std::to_string(::getpid())});
+  run["pid"] = 2147483647;  // of no process: the run was killed
+  write_text(file, run.dump());
+  BOOST_TEST(place.run("resume run --epochs 2").code == 0);
 }
 
 BOOST_AUTO_TEST_CASE(what_cannot_be_taken_up_is_refused) {
