@@ -30,7 +30,7 @@ struct Batch {
   const std::uint8_t* pictures;
   const std::int32_t* labels;
   const std::uint32_t* indices;  // null: the pictures of the batch, in order
-  const PictureView* views;      // of the pictures of the batch, in order; null: none
+  const PictureView* views;      // of the pictures of the batch, in order, where there are any
   std::int64_t count;
   unsigned channels;
   unsigned plane;
