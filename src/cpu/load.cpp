@@ -5,6 +5,9 @@
 // Bound: bytes, one read and four written a pixel. Measured with two threads of a Zen 4 in a step of convnet
 // (1024 pictures of 28×28, of 8192): 0.14 to 0.17 ms, 24 to 29 GB/s, where copies in cache reach 185: the
 // rest goes to divisions, two a pixel, which round as PyTorch's do, and to waiting for pictures.
+// Pictures that are seen mirrored or moved are copied first, and what came in at the edges is made zero behind
+// it: in an epoch of 60 000 on a Zen 3 that took 0.79 s instead of 0.73 at the least, as long by the medians
+// (tools/compare_options '--watch none' '--watch none --flip --shift 2').
 #include "cpu/blocking.h"
 #include "cpu/kernels.h"
 #include "cpu/lanes.h"
