@@ -2,7 +2,6 @@
 #include "descent/checkpoint.h"
 #include "descent/error.h"
 #include "descent/weights.h"
-#include "network_builder.h"
 #include "small_fit.h"
 #include "temporary_folder.h"
 #include "train/scheduler.h"
@@ -24,33 +23,6 @@ namespace data = boost::unit_test::data;
 
 constexpr std::int64_t steps_per_epoch = 4;  // three of six pictures, one of two
 
-// All that a step may depend on: statistics, draws, a partial batch.
-Network drawing_network() {
-  NetworkBuilder builder({1, 4, 4});
-  builder.add(Conv{.out = 4, .padding = {1, 1}});
-  builder.add(BatchNorm{});
-  builder.add(GeneralRelu{.leak = 0.1, .sub = 0.4});
-  builder.add(Dropout{.p = 0.25});
-  builder.add(Flatten{});
-  builder.add(Linear{.out = 2});
-  return builder.build();
-}
-
-// Leaves a fit once something has come, and keeps where it was.
-class Leaver : public Observer {
- public:
-  explicit Leaver(std::function<bool(const FitState&)> moment) : moment_(std::move(moment)) {}
-  void after_batch(FitState& state) override {
-    if (moment_(state)) throw Cancel{Scope::fit};
-  }
-  void cleanup_fit(FitState& state) override { left = checkpoint_of(state); }
-
-  FitCheckpoint left;
-
- private:
-  std::function<bool(const FitState&)> moment_;
-};
-
 struct Outcome {
   HostParameters parameters;
   std::vector<EpochMetrics> epochs;
@@ -67,7 +39,7 @@ class Fitting {
   }
 
   Outcome run(Observer* more, const FitCheckpoint* from, std::uint64_t first_weights = 3) {
-    SmallFit fit(drawing_network());
+    SmallFit fit(small_network());
     fit.store.upload(initialise(fit.network, fit.store.layout(), Initialisation::pytorch, first_weights));
     Scheduler scheduler(schedule_);
     std::vector<Observer*> observers{&scheduler};
@@ -81,7 +53,7 @@ class Fitting {
   // Through a file, and from a store that held something else.
   Outcome taken_up(const FitCheckpoint& left) {
     const TemporaryFolder folder;
-    const ParameterLayout layout = parameter_layout(drawing_network());
+    const ParameterLayout layout = parameter_layout(small_network());
     save_checkpoint(folder / "fit.safetensors", left, layout);
     const FitCheckpoint loaded = load_checkpoint(folder / "fit.safetensors", layout);
     return run(nullptr, &loaded, 99);
@@ -122,7 +94,7 @@ FitCheckpoint left_after(Fitting& fitting, std::int64_t step) {
 }
 
 ParameterLayout layout() {
-  return parameter_layout(drawing_network());
+  return parameter_layout(small_network());
 }
 
 }  // namespace

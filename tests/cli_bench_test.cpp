@@ -12,16 +12,13 @@
 #include <vector>
 
 using descent::test::Ending;
+using descent::test::holds;
 using descent::test::pseudo_terminals_exist;
 using descent::test::TerminalRun;
 using descent::test::Workplace;
 using nlohmann::json;
 
 namespace {
-
-bool holds(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 // The rows of the operations' table.
 std::vector<std::string> operations_of(const std::string& output) {

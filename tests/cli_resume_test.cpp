@@ -13,23 +13,12 @@
 #include <vector>
 
 namespace fs = std::filesystem;
+using descent::test::check_refused;
 using descent::test::Ending;
+using descent::test::holds;
 using descent::test::Workplace;
 
 namespace {
-
-bool holds(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-// One sentence on standard error, exit code 2, and nothing on standard output.
-void check_refused(const Ending& outcome, const std::vector<std::string>& parts) {
-  BOOST_TEST(outcome.code == 2, outcome.errors);
-  BOOST_TEST(std::count(outcome.errors.begin(), outcome.errors.end(), '\n') == 1, outcome.errors);
-  for (const std::string& part : parts)
-    BOOST_TEST(holds(outcome.errors, part), outcome.errors << " lacks " << part);
-  BOOST_TEST(outcome.output.empty(), outcome.output);
-}
 
 constexpr auto settings = "--epochs 150 --optimizer adam --schedule onecycle --shift 1 --watch-every 5";
 

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+using descent::test::holds;
+
 namespace {
 
 void check_refused(std::vector<std::string> options, const std::vector<std::string>& parts) {
@@ -26,10 +28,6 @@ std::vector<double> rates(const descent::test::Workplace& place, const std::stri
   for (std::size_t i = 1; i < lines.size(); ++i)
     all.push_back(std::stod(lines[i].substr(lines[i].find(',') + 1)));
   return all;
-}
-
-bool holds(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 }  // namespace

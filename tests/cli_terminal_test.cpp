@@ -24,10 +24,6 @@ class Place : public Workplace {
   }
 };
 
-bool holds(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 // Everything that was on the terminal's last line at some time.
 std::vector<std::string> drawn_lines(const std::string& output) {
   std::vector<std::string> lines;

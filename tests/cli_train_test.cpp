@@ -13,26 +13,14 @@
 
 namespace fs = std::filesystem;
 
+using descent::test::check_refused;
 using descent::test::Ending;
+using descent::test::holds;
 using descent::test::Workplace;
 
 namespace {
 
 const std::string standard_run = "runs/halves-tiny-adam";
-
-bool holds(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-// One sentence on standard error, in one line, that holds every part; nothing on standard output.
-void check_refused(const Ending& outcome, const std::vector<std::string>& parts, int code = 2) {
-  BOOST_TEST(outcome.code == code, outcome.code << ": " << outcome.errors);
-  BOOST_TEST(outcome.errors.starts_with("descent: "), outcome.errors);
-  BOOST_TEST(std::count(outcome.errors.begin(), outcome.errors.end(), '\n') == 1, outcome.errors);
-  for (const std::string& part : parts)
-    BOOST_TEST(holds(outcome.errors, part), outcome.errors << " lacks " << part);
-  if (code == 2) BOOST_TEST(outcome.output.empty(), outcome.output);
-}
 
 }  // namespace
 

@@ -4,7 +4,6 @@
 #include "compare.h"
 #include "cuda_host/emulated_device.h"
 #include "descent/augment.h"
-#include "descent/checkpoint.h"
 #include "descent/error.h"
 #include "network_builder.h"
 #include "op_cases.h"
@@ -26,18 +25,6 @@ namespace descent::test {
 namespace {
 
 namespace data = boost::unit_test::data;
-
-Network small_network() {
-  NetworkBuilder builder({1, 4, 4});
-  builder.add(Conv{.out = 8, .padding = {1, 1}});
-  builder.add(BatchNorm{});
-  builder.add(GeneralRelu{.leak = 0.1, .sub = 0.4});
-  builder.add(Dropout{.p = 0.25});
-  builder.add(Conv{.out = 4, .kernel = {4, 4}});
-  builder.add(Flatten{});
-  builder.add(Linear{.out = 2});
-  return builder.build();
-}
 
 // A few training steps: by parts, or each at once.
 struct Training {
@@ -379,16 +366,6 @@ BOOST_AUTO_TEST_CASE(a_fit_ends_where_that_of_the_cpu_ends) {
   }
 }
 
-// Leaves a fit after a step of its second epoch.
-class LeaveAfter : public Observer {
- public:
-  void after_batch(FitState& state) override {
-    if (state.training && state.step == 7) throw Cancel{Scope::fit};
-  }
-  void cleanup_fit(FitState& state) override { left = checkpoint_of(state); }
-  FitCheckpoint left;
-};
-
 // On the same device to the same bits.
 BOOST_AUTO_TEST_CASE(a_fit_left_on_one_device_goes_on_on_every_other) {
   const Network network = small_network();
@@ -405,7 +382,8 @@ BOOST_AUTO_TEST_CASE(a_fit_left_on_one_device_goes_on_on_every_other) {
   };
   const auto all = devices();
   for (const auto& [first_name, first] : all) {
-    LeaveAfter leaver;
+    Leaver leaver(
+        [](const FitState& state) { return state.training && state.step == 7; });  // in the second epoch
     static_cast<void>(fit_on(*first, {&leaver}, nullptr));
     BOOST_TEST(leaver.left.position.step == 8);
     for (const auto& [then_name, then] : all) {

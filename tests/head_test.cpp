@@ -6,6 +6,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -46,12 +47,14 @@ SafetensorsFile file_of(const Network& network, float value) {
   return content;
 }
 
-HostParameters drawn_for(const ParameterLayout& layout) {
-  HostParameters parameters;
-  parameters.trained.assign(layout.trained_elements, 2);
-  parameters.statistics.assign(layout.statistic_elements, 2);
-  parameters.counters.assign(layout.counters.size(), 0);
-  return parameters;
+std::function<HostParameters()> drawn_for(const ParameterLayout& layout) {
+  return [&layout] {
+    HostParameters parameters;
+    parameters.trained.assign(layout.trained_elements, 2);
+    parameters.statistics.assign(layout.statistic_elements, 2);
+    parameters.counters.assign(layout.counters.size(), 0);
+    return parameters;
+  };
 }
 
 // From values of 1 in the file, and 2 where they are drawn: what each tensor begins with.

@@ -1,10 +1,12 @@
 // A fit that takes milliseconds: 1×4×4 pictures of two classes, a linear network, the CPU.
 #pragma once
 
+#include "descent/checkpoint.h"
 #include "descent/random.h"
 #include "descent/train.h"
 #include "network_builder.h"
 
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -37,6 +39,34 @@ inline Network linear_network(std::int64_t classes = 2) {
   builder.add(Linear{classes, true});
   return builder.build();
 }
+
+// All that a step may depend on: statistics of the batch, draws.
+inline Network small_network() {
+  NetworkBuilder builder({1, 4, 4});
+  builder.add(Conv{.out = 8, .padding = {1, 1}});
+  builder.add(BatchNorm{});
+  builder.add(GeneralRelu{.leak = 0.1, .sub = 0.4});
+  builder.add(Dropout{.p = 0.25});
+  builder.add(Conv{.out = 4, .kernel = {4, 4}});
+  builder.add(Flatten{});
+  builder.add(Linear{.out = 2});
+  return builder.build();
+}
+
+// Leaves a fit once something has come, and keeps where it was.
+class Leaver : public Observer {
+ public:
+  explicit Leaver(std::function<bool(const FitState&)> moment) : moment_(std::move(moment)) {}
+  void after_batch(FitState& state) override {
+    if (moment_(state)) throw Cancel{Scope::fit};
+  }
+  void cleanup_fit(FitState& state) override { left = checkpoint_of(state); }
+
+  FitCheckpoint left;
+
+ private:
+  std::function<bool(const FitState&)> moment_;
+};
 
 struct SmallFit {
   explicit SmallFit(Network of = linear_network())

@@ -5,6 +5,9 @@
 
 #include <sys/wait.h>
 
+#include <boost/test/unit_test.hpp>
+
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
@@ -19,6 +22,20 @@ struct Ending {
   std::string output;  // standard output
   std::string errors;  // standard error
 };
+
+inline bool holds(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+// One sentence on standard error, in one line, that holds every part; nothing on standard output.
+inline void check_refused(const Ending& outcome, const std::vector<std::string>& parts, int code = 2) {
+  BOOST_TEST(outcome.code == code, outcome.code << ": " << outcome.errors);
+  BOOST_TEST(outcome.errors.starts_with("descent: "), outcome.errors);
+  BOOST_TEST(std::count(outcome.errors.begin(), outcome.errors.end(), '\n') == 1, outcome.errors);
+  for (const std::string& part : parts)
+    BOOST_TEST(holds(outcome.errors, part), outcome.errors << " lacks " << part);
+  if (code == 2) BOOST_TEST(outcome.output.empty(), outcome.output);
+}
 
 inline std::string big_endian(std::uint32_t value) {
   std::string bytes;

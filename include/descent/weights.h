@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -60,10 +61,10 @@ void save_model(const std::filesystem::path& file, const Model& model);
                                              const std::string& source);
 
 // Where a file's weights were trained for another number of classes: gives the last layer with weights, and
-// what follows it, the tensors of `drawn`. Names of the tensors that were replaced; none if the classes are as
-// many.
+// what follows it, the tensors that `draw` gives, which is not asked if the classes are as many. Names of the
+// tensors that were replaced.
 std::vector<std::string> replace_head(SafetensorsFile& content, const ParameterLayout& layout,
-                                      const HostParameters& drawn);
+                                      const std::function<HostParameters()>& draw);
 [[nodiscard]] std::vector<FileTensor> tensors_from(const HostParameters& parameters,
                                                    const ParameterLayout& layout);
 

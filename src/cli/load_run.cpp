@@ -19,11 +19,11 @@ std::pair<Network, DataSet> load_run(const RunSettings& run) {
 }
 
 HostParameters first_parameters(const RunSettings& run, const Network& network, const ParameterLayout& layout) {
-  HostParameters drawn = initialise(network, layout, run.initialisation, run.train.seed);
-  if (run.init_from.empty()) return drawn;
+  const auto draw = [&] { return initialise(network, layout, run.initialisation, run.train.seed); };
+  if (run.init_from.empty()) return draw();
   const std::string source = weights_file(run.init_from).string();
   SafetensorsFile content = read_safetensors(source);
-  if (const std::vector<std::string> replaced = replace_head(content, layout, drawn); !replaced.empty()) {
+  if (const std::vector<std::string> replaced = replace_head(content, layout, draw); !replaced.empty()) {
     fmt::print(stderr, "descent: '{}' knows other classes than the {} of the data: drawn anew are {}\n", source,
                network.classes(), fmt::join(replaced, ", "));
   }

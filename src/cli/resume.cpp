@@ -53,7 +53,7 @@ void check_left(const std::string& folder) {
         fmt::format("'{}' holds no {}: give the folder of a run that has ended an epoch, or was interrupted",
                     folder, CheckpointWriter::checkpoint));
   }
-  const report::RunInfo info = report::read_run(folder).info;
+  const report::RunInfo info = report::read_run_info(folder);
   if (state_text(info) == "running") {
     throw Error(fmt::format("the run in '{}' is still going on, as process {}", folder, info.pid));
   }

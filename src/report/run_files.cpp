@@ -149,6 +149,10 @@ RunInfo read_info(const std::string& json) {
   return info;
 }
 
+RunInfo read_run_info(const fs::path& folder) {
+  return read_info(text_of(folder / "run.json"));
+}
+
 std::string state_text(const RunInfo& info) {
   if (info.state != "running") return info.state.empty() ? "not known: run.json is missing" : info.state;
   if (std::isnan(info.pid) || info.host != host_name()) return "running, when this was last heard of";
@@ -177,7 +181,7 @@ RunFiles read_run(const fs::path& folder) {
   const auto file = [&folder](const char* name) { return text_of(folder / name); };
   RunFiles run;
   run.name = folder_name(folder);
-  run.info = read_info(file("run.json"));
+  run.info = read_run_info(folder);
   run.config = file("config.toml");
   run.steps = read_steps(file("steps.csv"));
   run.epochs = read_epochs(file("metrics.csv"));

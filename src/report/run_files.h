@@ -137,6 +137,9 @@ struct RunFiles {
   Finder finder;
 };
 
+// Its run.json alone; empty where there is none.
+[[nodiscard]] RunInfo read_run_info(const std::filesystem::path& folder);
+
 // Throws Error if `folder` is no folder or holds none of these files.
 [[nodiscard]] RunFiles read_run(const std::filesystem::path& folder);
 

@@ -28,45 +28,40 @@ ParameterLayout trained_part(const ParameterLayout& layout) {
   return {layout.trained, {}, {}, layout.trained_elements, 0};
 }
 
+// Calls f(name, value) with all that the metadata hold: to write them and to read them.
+template <class Checkpoint, class Function>
+void for_each_field(Checkpoint& checkpoint, const Function& f) {
+  auto& position = checkpoint.position;
+  f("epoch", position.epoch);
+  f("step", position.step);
+  f("batch", position.batch);
+  f("loss_sum", position.sums.loss_sum);
+  f("correct", position.sums.correct);
+  f("pictures", position.sums.pictures);
+  f("seconds", position.sums.seconds);
+  f("learning_rate", position.learning_rate);
+  f("best_accuracy", position.best_accuracy);
+  f("steps_per_epoch", checkpoint.steps_per_epoch);
+  f("optimizer", checkpoint.optimizer);
+  f("updates", checkpoint.updates);
+}
+
 std::string progress_text(const FitCheckpoint& checkpoint) {
-  const FitPosition& position = checkpoint.position;
-  return Json{{"version", version},
-              {"epoch", position.epoch},
-              {"step", position.step},
-              {"batch", position.batch},
-              {"loss_sum", position.sums.loss_sum},
-              {"correct", position.sums.correct},
-              {"pictures", position.sums.pictures},
-              {"seconds", position.sums.seconds},
-              {"learning_rate", position.learning_rate},
-              {"best_accuracy", position.best_accuracy},
-              {"steps_per_epoch", checkpoint.steps_per_epoch},
-              {"optimizer", checkpoint.optimizer},
-              {"updates", checkpoint.updates}}
-      .dump();
+  Json json{{"version", version}};
+  for_each_field(checkpoint, [&](const char* name, const auto& value) { json[name] = value; });
+  return json.dump();
 }
 
 FitCheckpoint parse_progress(const std::string& text, const std::string& source) {
   FitCheckpoint checkpoint;
-  FitPosition& position = checkpoint.position;
+  const FitPosition& position = checkpoint.position;
   try {
     const Json json = Json::parse(text);
     if (json.at("version") != version) {
       throw Error("'" + source +
                   "' was written by another version of descent, and cannot be taken up by this one");
     }
-    json.at("epoch").get_to(position.epoch);
-    json.at("step").get_to(position.step);
-    json.at("batch").get_to(position.batch);
-    json.at("loss_sum").get_to(position.sums.loss_sum);
-    json.at("correct").get_to(position.sums.correct);
-    json.at("pictures").get_to(position.sums.pictures);
-    json.at("seconds").get_to(position.sums.seconds);
-    json.at("learning_rate").get_to(position.learning_rate);
-    json.at("best_accuracy").get_to(position.best_accuracy);
-    json.at("steps_per_epoch").get_to(checkpoint.steps_per_epoch);
-    json.at("optimizer").get_to(checkpoint.optimizer);
-    json.at("updates").get_to(checkpoint.updates);
+    for_each_field(checkpoint, [&](const char* name, auto& value) { json.at(name).get_to(value); });
   } catch (const Json::exception& fault) {
     throw Error("'" + source + "': its metadata " + key + " cannot be read: " + fault.what());
   }

@@ -2,8 +2,9 @@
 #include "descent/weights.h"
 
 #include <algorithm>
-#include <set>
+#include <map>
 #include <string_view>
+#include <utility>
 
 namespace descent {
 
@@ -18,40 +19,34 @@ std::size_t head_begin(const ParameterLayout& layout) {
   return layer;
 }
 
-bool differs_in_classes(const FileTensor& there, const FileTensor& here) {
-  return !here.shape.empty() && there.shape.size() == here.shape.size() && there.shape[0] != here.shape[0] &&
-         std::equal(there.shape.begin() + 1, there.shape.end(), here.shape.begin() + 1);
+bool differs_in_classes(const FileTensor& there, const Shape& here) {
+  const auto wanted = here.dimensions();
+  return !wanted.empty() && there.shape.size() == wanted.size() && there.shape[0] != wanted[0] &&
+         std::equal(there.shape.begin() + 1, there.shape.end(), wanted.begin() + 1);
 }
 
 }  // namespace
 
 std::vector<std::string> replace_head(SafetensorsFile& content, const ParameterLayout& layout,
-                                      const HostParameters& drawn) {
+                                      const std::function<HostParameters()>& draw) {
   const std::size_t begin = head_begin(layout);
-  std::set<std::string_view> head;
+  std::map<std::string_view, FileTensor*> head;  // of the file
+  bool other_classes = false;
   for (const auto* entries : {&layout.trained, &layout.statistics, &layout.counters}) {
     for (const ParameterEntry& entry : *entries) {
-      if (entry.layer >= begin) head.insert(entry.name);
+      const auto there = std::ranges::find(content.tensors, entry.name, &FileTensor::name);
+      if (entry.layer < begin || there == content.tensors.end()) continue;
+      head.emplace(entry.name, &*there);
+      other_classes = other_classes || differs_in_classes(*there, entry.shape);
     }
   }
-  struct Replacement {
-    FileTensor* there;
-    FileTensor here;
-  };
-  std::vector<Replacement> replacements;
-  for (FileTensor& here : tensors_from(drawn, layout)) {
-    const auto there = std::ranges::find(content.tensors, here.name, &FileTensor::name);
-    if (head.contains(here.name) && there != content.tensors.end())
-      replacements.push_back({&*there, std::move(here)});
-  }
   std::vector<std::string> names;
-  if (std::ranges::none_of(replacements,
-                           [](const Replacement& one) { return differs_in_classes(*one.there, one.here); })) {
-    return names;
-  }
-  for (Replacement& one : replacements) {
-    names.push_back(one.here.name);
-    *one.there = std::move(one.here);
+  if (!other_classes) return names;
+  for (FileTensor& here : tensors_from(draw(), layout)) {
+    const auto there = head.find(here.name);
+    if (there == head.end()) continue;
+    names.push_back(here.name);
+    *there->second = std::move(here);
   }
   return names;
 }
