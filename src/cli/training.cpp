@@ -54,9 +54,8 @@ void train_into(const std::filesystem::path& folder, const PreparedRun& run, Par
     fit(run.network, store, run.data, run.settings.train, observers.list(), from);
   }
   if (Interrupt::signal() != 0) {
-    fmt::print(stderr,
-               "descent: ended by signal {}; the weights so far are in '{}', and 'descent resume {}' goes on\n",
-               Interrupt::signal(), (folder / "model.safetensors").string(), folder.string());
+    fmt::print(stderr, "descent: ended by signal {}; 'descent resume {}' goes on\n", Interrupt::signal(),
+               folder.string());
     throw Exit{128 + Interrupt::signal()};
   }
   fmt::print("results in {}\n", folder.string());
