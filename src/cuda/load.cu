@@ -1,7 +1,7 @@
-// A block a picture, a thread four neighbouring elements of the input where memory keeps them together, and on
-// the way the indicator row of the picture's label. Bound: bytes, a byte read and an element written. Where the
-// data set lies on the device, what travels there a step is four bytes a picture, and six more where pictures
-// are mirrored and moved.
+// A block a picture or a part of one, a thread four neighbouring elements of the input where memory keeps them
+// together, and on the way the indicator row of the picture's label. Bound: bytes, a byte read and an element
+// written. Where the data set lies on the device, what travels there a step is four bytes a picture, and six
+// more where pictures are mirrored and moved.
 #include "cuda/launch.h"
 #include "cuda/layouts.h"
 #include "cuda/load.h"
@@ -60,20 +60,22 @@ __device__ int origin(const PictureView& view, const Batch& batch, unsigned pixe
   return y * row + (view.mirrored ? row - 1 - x : x);
 }
 
-// Blocks take every gridDim.x-th picture. With `width` 4 the bytes of a picture lie in the input's order, and
-// channels have a multiple of four of them; views go element by element.
+// Blocks: x pictures, of which each takes every gridDim.x-th; y parts of a picture. With `width` 4 the bytes of
+// a picture lie in the input's order, and channels have a multiple of four of them; views go element by
+// element.
 template <int width, bool viewed, class Element>
 __global__ void gather(Batch batch, ChannelScales scales, bool channels_last, Element* to) {
   const unsigned each = batch.channels * batch.plane;
   for (std::int64_t n = blockIdx.x; n < batch.count; n += gridDim.x) {
     const std::int64_t picture = picture_of(batch, n);
     const std::uint8_t* const from = batch.pictures + picture * each;
-    if (batch.targets != nullptr) {
+    if (batch.targets != nullptr && blockIdx.y == 0) {
       const std::int32_t label = batch.labels[picture];
       for (unsigned k = threadIdx.x; k < batch.classes; k += blockDim.x)
         batch.targets[n * batch.classes + k] = static_cast<std::int32_t>(k) == label ? 1.0F : 0.0F;
     }
-    for (unsigned i = threadIdx.x * width; i < each; i += blockDim.x * width) {
+    const unsigned step = gridDim.y * blockDim.x * width;
+    for (unsigned i = (blockIdx.y * blockDim.x + threadIdx.x) * width; i < each; i += step) {
       const unsigned pixel = channels_last ? i / batch.channels : i % batch.plane;
       const unsigned channel = channels_last ? i - pixel * batch.channels : i / batch.plane;
       float values[width];
@@ -88,6 +90,14 @@ __global__ void gather(Batch batch, ChannelScales scales, bool channels_last, El
       store_floats<width>(to + n * each + i, values);
     }
   }
+}
+
+// So many that a thread has a few packs of elements: large pictures would else leave most of a device idle.
+unsigned parts_of_a_picture(const Batch& batch, unsigned width) {
+  constexpr unsigned packs_a_thread = 4;
+  constexpr unsigned most = 64;
+  const unsigned of_a_part = threads * packs_a_thread * width;
+  return std::clamp((batch.channels * batch.plane + of_a_part - 1) / of_a_part, 1U, most);
 }
 
 void put(std::byte* to, std::span<const PictureView> views) {
@@ -172,7 +182,8 @@ void load_pictures_cuda(CudaState& state, const PictureSource& source, const Pic
   const bool viewed = !pictures.views.empty();
   // The bytes of one's own batch follow the labels, four bytes each.
   const bool in_packs = !viewed && !channels_last && batch.plane % 4 == 0;
-  const Grid grid = grid_for(state.context, batch.count * threads, threads);
+  Grid grid = grid_for(state.context, batch.count * threads, threads);
+  grid.blocks.y = parts_of_a_picture(batch, in_packs ? 4 : 1);
   with_element(input.desc.type, [&]<class Element>(Element /*type*/) {
     const auto kernel = viewed     ? gather<1, true, Element>
                         : in_packs ? gather<4, false, Element>

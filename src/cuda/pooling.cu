@@ -200,8 +200,10 @@ class PoolKernel : public CudaKernel {
   }
 
   // f(std::integral_constant of the channels that a thread takes)
-  template <class Function>
+  template <class Element, class Function>
   void with_width(Function&& f) const {
+    constexpr int widest = widest_pack<Element>;
+    if (pool_.inner % widest == 0) return f(std::integral_constant<int, widest>{});
     if (pool_.inner % 4 == 0) return f(std::integral_constant<int, 4>{});
     f(std::integral_constant<int, 1>{});
   }
@@ -223,7 +225,7 @@ class AvgPoolKernel final : public PoolKernel<AvgPool> {
       : PoolKernel(request, layout, context) {}
 
   void forward(const StepContext& /*context*/) override {
-    with_width([this]<int width>(std::integral_constant<int, width> /*channels*/) {
+    with_width<Element>([this]<int width>(std::integral_constant<int, width> /*channels*/) {
       launch(context_, "avg_pool forward", forward_grid(width), average_forward<Element, width>, pool_,
              input<Element>(), output<Element>());
     });
@@ -231,7 +233,7 @@ class AvgPoolKernel final : public PoolKernel<AvgPool> {
 
   void backward(const StepContext& /*context*/) override {
     if (input_gradient<Element>() == nullptr) return;
-    with_width([this]<int width>(std::integral_constant<int, width> /*channels*/) {
+    with_width<Element>([this]<int width>(std::integral_constant<int, width> /*channels*/) {
       launch(context_, "avg_pool backward", backward_grid(width), average_backward<Element, width>, pool_,
              output_gradient<Element>(), input_gradient<Element>());
     });
@@ -250,7 +252,7 @@ class MaxPoolKernel final : public PoolKernel<MaxPool> {
   }
 
   void forward(const StepContext& /*context*/) override {
-    with_width([this]<int width>(std::integral_constant<int, width> /*channels*/) {
+    with_width<Element>([this]<int width>(std::integral_constant<int, width> /*channels*/) {
       launch(context_, "max_pool forward", forward_grid(width), maximum_forward<Element, Place, width>, pool_,
              input<Element>(), output<Element>(), places());
     });
@@ -258,7 +260,7 @@ class MaxPoolKernel final : public PoolKernel<MaxPool> {
 
   void backward(const StepContext& /*context*/) override {
     if (input_gradient<Element>() == nullptr) return;
-    with_width([this]<int width>(std::integral_constant<int, width> /*channels*/) {
+    with_width<Element>([this]<int width>(std::integral_constant<int, width> /*channels*/) {
       launch(context_, "max_pool backward", backward_grid(width), maximum_backward<Element, Place, width>,
              pool_, output_gradient<Element>(), static_cast<const Place*>(places()), input_gradient<Element>());
     });

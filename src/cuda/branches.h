@@ -1,0 +1,33 @@
+// The gradients of a value's readers, which add up to the value's own.
+#pragma once
+
+#include "cuda/pack.h"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace descent {
+
+inline constexpr std::size_t most_branches = 64;  // summed by one launch
+
+template <class Element>
+struct Branches {
+  const Element* from[most_branches] = {};
+  int count = 0;
+
+  // Their sum in f32, rounded once, at the end.
+  template <int width>
+  __device__ void sum(std::int64_t at, float (&total)[width]) const {
+    load_floats<width>(from[0] + at, total);
+    for (int branch = 1; branch < count; ++branch) {
+      float more[width];
+      load_floats<width>(from[branch] + at, more);
+#pragma unroll
+      for (int i = 0; i < width; ++i) total[i] += more[i];
+    }
+#pragma unroll
+    for (int i = 0; i < width; ++i) total[i] = to_f32(to_element<Element>(total[i]));
+  }
+};
+
+}  // namespace descent
