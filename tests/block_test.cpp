@@ -6,6 +6,7 @@
 #include "op_cases.h"
 #include "reference/device.h"
 #include "tolerances.h"
+#include "watched_step.h"
 
 #include <boost/test/unit_test.hpp>
 
@@ -131,48 +132,6 @@ bool has_groups(const OpCase& row) {
     const auto* conv = std::get_if<Conv>(&layer.op);
     return conv != nullptr && conv->groups > 1;
   });
-}
-
-// A plan that trains, with some layers watched: each ends its kernel.
-struct WatchedPlan {
-  CaseRun values;
-  ParameterStore store;
-  BoundPlan plan;
-
-  WatchedPlan(Device& device, const OpCase& row, const std::vector<std::size_t>& layers, bool input_gradient)
-      : values(device, row),
-        store(device, parameter_layout(row.network), true),
-        plan(device, row.network, request(row, layers, input_gradient), filled(store, values)) {}
-
-  void forward() const {
-    plan->write(Plan::Port::input, values.values().input);
-    plan->forward({});
-  }
-
- private:
-  static PlanRequest request(const OpCase& row, const std::vector<std::size_t>& layers, bool input_gradient) {
-    PlanRequest request;
-    request.mode = Mode::train;
-    request.batch = row.batch;
-    request.input_gradient = input_gradient;
-    for (const std::size_t layer : layers) request.watch.push_back({layer, true, true});
-    return request;
-  }
-  static ParameterStore& filled(ParameterStore& store, const CaseRun& values) {
-    store.upload(values.values().parameters);
-    return store;
-  }
-};
-
-// Gradients and statistics of one step.
-std::pair<std::vector<float>, std::vector<float>> step_watching(Device& device, const OpCase& row,
-                                                                const std::vector<std::size_t>& layers,
-                                                                bool input_gradient = true) {
-  const WatchedPlan watched(device, row, layers, input_gradient);
-  watched.forward();
-  watched.plan->write(Plan::Port::output_gradient, watched.values.values().output_gradient);
-  watched.plan->backward({});
-  return {watched.store.download_gradients(), watched.store.download().statistics};
 }
 
 }  // namespace

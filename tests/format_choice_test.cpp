@@ -25,7 +25,7 @@ class Rig {
   std::vector<std::size_t> choose(double seconds_a_reorder) {
     std::vector<KernelRequest> requests;
     for (const Unit& unit : units_) {
-      KernelRequest request{unit, plan_, {}, {}, {}, alone_[requests.size()]};
+      KernelRequest request{unit, plan_, {}, {}, {}, {alone_[requests.size()]}};
       request.inputs.assign(unit.inputs.size(), TensorDesc{DType::f32, {2, 16, 4, 4}});
       request.input_gradients.assign(unit.inputs.size(), false);
       requests.push_back(std::move(request));

@@ -30,7 +30,9 @@ class Claimer final : public KernelFactory {
   [[nodiscard]] DType port_type() const override { return DType::f32; }
   [[nodiscard]] bool same_bytes(const TensorDesc&, Format) const override { return true; }
   std::unique_ptr<Kernel> prepare_reorder(const TensorDesc&, Format, bool) override { return nullptr; }
-  std::unique_ptr<Kernel> prepare_gradient_sum(const TensorDesc&, std::size_t) override { return nullptr; }
+  std::unique_ptr<Kernel> prepare_gradient_sum(const TensorDesc&, std::size_t, Kernel*) override {
+    return nullptr;
+  }
   [[nodiscard]] bool loads_into(const TensorDesc&) const override { return false; }
   void load(const PictureSource&, const PictureBatch&, const Tensor&, const Tensor*) override {}
 

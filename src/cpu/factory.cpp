@@ -50,7 +50,7 @@ void CpuFactory::consider(std::span<const KernelRequest> requests) {
 
 std::unique_ptr<Kernel> CpuFactory::prepare(const KernelRequest& request) {
   std::unique_ptr<Kernel> kernel = chosen_.at(request.unit.output)();
-  Kernel* const writer = introductions_.introduce(request, *kernel);
+  Kernel* const writer = introductions_.introduce(request, *kernel).front();
   auto* const reader = dynamic_cast<LanesReader*>(kernel.get());
   if (reader != nullptr && writer != nullptr) reader->meet(*writer);
   return kernel;
@@ -60,7 +60,8 @@ std::unique_ptr<Kernel> CpuFactory::prepare_reorder(const TensorDesc& from, Form
   return make_reorder(from, to, gradient, onednn_, context_);
 }
 
-std::unique_ptr<Kernel> CpuFactory::prepare_gradient_sum(const TensorDesc& desc, std::size_t branches) {
+std::unique_ptr<Kernel> CpuFactory::prepare_gradient_sum(const TensorDesc& desc, std::size_t branches,
+                                                         Kernel* /*writer*/) {
   return make_gradient_sum(desc, branches, context_);
 }
 

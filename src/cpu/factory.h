@@ -32,8 +32,8 @@ class CpuFactory final : public KernelFactory {
   [[nodiscard]] bool same_bytes(const TensorDesc& desc, Format other) const override;
   [[nodiscard]] std::unique_ptr<Kernel> prepare_reorder(const TensorDesc& from, Format to,
                                                         bool gradient) override;
-  [[nodiscard]] std::unique_ptr<Kernel> prepare_gradient_sum(const TensorDesc& desc,
-                                                             std::size_t branches) override;
+  [[nodiscard]] std::unique_ptr<Kernel> prepare_gradient_sum(const TensorDesc& desc, std::size_t branches,
+                                                             Kernel* writer) override;
   [[nodiscard]] bool loads_into(const TensorDesc& input) const override;
   void load(const PictureSource& source, const PictureBatch& batch, const Tensor& input,
             const Tensor* targets) override;

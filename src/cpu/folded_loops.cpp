@@ -179,7 +179,7 @@ struct ProductUnit {
   ProductUnit& operator=(const ProductUnit&) = delete;
 
   [[nodiscard]] KernelRequest of(const KernelRequest& request) const {
-    return {unit, request.plan, {request.inputs.front()}, request.output, {false}, false};
+    return {unit, request.plan, {request.inputs.front()}, request.output, {false}, {false}};
   }
 };
 

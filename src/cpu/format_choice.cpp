@@ -92,7 +92,7 @@ class Chooser {
         const std::size_t from = value < producer.size() ? producer[value] : none;
         const std::size_t edge = edges_.size();
         edges_.push_back({from, unit, slot, request.inputs[slot], request.input_gradients[slot],
-                          request.is_sole_reader && slot == 0});
+                          slot == 0 && request.is_sole_reader(slot)});
         touching_[unit].push_back(edge);
         if (from != none) touching_[from].push_back(edge);
       }

@@ -1,8 +1,15 @@
 // A sum of two values, alone or with the activation behind it: bound by the bytes that it reads and writes
-// (each_pack.h). Both inputs have the same gradient, the sum's.
+// (each_pack.h). Both inputs have the same gradient, the sum's. In training it spares those around it passes
+// (neighbours.h): it normalises what it loads, adds up the gradients of its readers, and takes the sums that
+// the normalisation before it begins its backward with (join_passes.h).
 #include "cuda/cuda_kernel.h"
 #include "cuda/each_pack.h"
-#include "plan/relu_rule.h"
+#include "cuda/join_passes.h"
+#include "cuda/neighbours.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
 
 namespace descent {
 namespace {
@@ -25,55 +32,30 @@ struct Adding {
   }
 };
 
-// What a gradient is multiplied with, a byte an element: a quarter of what keeping the sum would cost.
-enum class Slope : std::uint8_t { none, leak, one };
-
-// `slopes` is null for inference.
 template <class Element>
 struct AddingActivated {
-  ReluRule rule;
   const Element* a;
   const Element* b;
-  Element* y;
-  Slope* slopes;
+  SumEnding<Element> ending;
 
   template <int width>
   __device__ void compute(std::int64_t at) const {
     float values[width];
     float more[width];
-    Pack<Slope, width> kept;
     load_floats<width>(a + at, values);
     load_floats<width>(b + at, more);
-#pragma unroll
-    for (int i = 0; i < width; ++i) {
-      const float sum = values[i] + more[i];
-      values[i] = rule.value(sum);
-      const Slope slope = sum > 0 ? Slope::one : Slope::leak;
-      kept.values[i] = rule.before_limit(sum) <= rule.most ? slope : Slope::none;
-    }
-    store_floats<width>(y + at, values);
-    if (slopes != nullptr) store_pack<width>(slopes + at, kept);
+    ending.template finish<width>(at, values, more);
   }
 };
 
 template <class Element>
 struct AddGradient {
-  float leak;
-  const Slope* slopes;
-  const Element* dy;
-  Element* dx;
+  SumGradient<Element> gradient;
 
   template <int width>
   __device__ void compute(std::int64_t at) const {
-    float gradients[width];
-    load_floats<width>(dy + at, gradients);
-    const Pack<Slope, width> kept = load_pack<width>(slopes + at);
-#pragma unroll
-    for (int i = 0; i < width; ++i) {
-      const float leaky = kept.values[i] == Slope::leak ? leak * gradients[i] : 0.0F;
-      gradients[i] = kept.values[i] == Slope::one ? gradients[i] : leaky;
-    }
-    store_floats<width>(dx + at, gradients);
+    float values[width];
+    gradient.template write<width>(at, values);
   }
 };
 
@@ -100,13 +82,16 @@ class AddKernel : public CudaKernel {
 };
 
 template <class Element>
-class AddReluKernel : public CudaKernel {
+class AddReluKernel final : public CudaKernel, public NormReader, public BranchReader {
  public:
   AddReluKernel(const KernelRequest& request, Layout layout, const CudaContext& context)
       : CudaKernel(context),
         rule_(std::get<GeneralRelu>(request.unit.last().op)),
         elements_(request.output.shape.elements()),
-        trains_(trains(request)) {
+        trains_(trains(request)),
+        gradient_is_watched_(is_watched(request)) {
+    const Shape& shape = request.output.shape;
+    shape_ = {elements_ / shape[1], static_cast<int>(shape[1])};
     needs_.output = {request.output.type, layout};
     needs_.inputs.assign(2, needs_.output);
     const auto count = static_cast<double>(elements_);
@@ -114,31 +99,80 @@ class AddReluKernel : public CudaKernel {
     forward_report_ = report(request, "forward, activation", layout, count, 3 * bytes + (trains_ ? count : 0));
     needs_.output_is_input = request.input_is_free;
     if (!trains_) return;
+    for (std::size_t i = 0; i < wants_.size(); ++i) wants_[i] = wants_gradient(request, i);
     needs_.saved_bytes = static_cast<std::size_t>(elements_) * sizeof(Slope);
     needs_.gradients_are_one = true;
     backward_report_ = report(request, "backward, activation", layout, 0, 2 * bytes + count);
   }
 
   void forward(const StepContext& /*step*/) override {
+    const SumEnding<Element> ending{rule_, output<Element>(), trains_ ? slopes() : nullptr};
+    SumInput<Element> a = sum_input(0);
+    SumInput<Element> b = sum_input(1);
+    if (a.by == nullptr) std::swap(a, b);  // a + b is b + a
+    if (a.by != nullptr) return add_normalised(context_, shape_, a, b, ending);
     launch_each_pack<Element>(context_, "add forward, activation", elements_,
-                              AddingActivated<Element>{rule_, input<Element>(0), input<Element>(1),
-                                                       output<Element>(), trains_ ? slopes() : nullptr});
+                              AddingActivated<Element>{a.from, b.from, ending});
   }
 
   void backward(const StepContext& /*step*/) override {
     auto* const first = input_gradient<Element>(0);
-    Element* const gradient = first != nullptr ? first : input_gradient<Element>(1);
-    if (gradient == nullptr) return;
-    launch_each_pack<Element>(context_, "add backward, activation", elements_,
-                              AddGradient<Element>{rule_.leak, slopes(), output_gradient<Element>(), gradient});
+    Element* const to = first != nullptr ? first : input_gradient<Element>(1);
+    if (to == nullptr) return;
+    const SumGradient<Element> gradient{output_gradients(), slopes(), rule_.leak, to};
+    if (sums_for_ != nullptr) {
+      const NormHandover of = sums_for_->handover();
+      const PartialSums sums{static_cast<ChannelSums*>(bound_.scratch), of.counters};
+      return sum_gradient_with_sums(context_, shape_, gradient, of, sums);
+    }
+    launch_each_pack<Element>(context_, "add backward, activation", elements_, AddGradient<Element>{gradient});
+  }
+
+  void meet(NormWriter& writer, std::size_t number) override {
+    if (!trains_) return;
+    if (writer.leave_output()) sources_.at(number) = &writer;
+    // One normalisation's sums a pass: a second takes its own.
+    if (sums_for_ != nullptr || !wants_.at(number) || !writer.await_sums()) return;
+    sums_for_ = &writer;
+    needs_.scratch_bytes = std::max(needs_.scratch_bytes, writer.partial_bytes());
+  }
+
+  bool take(const BranchedGradient& gradient) override {
+    if (!trains_ || gradient_is_watched_) return false;
+    branched_ = &gradient;
+    return true;
   }
 
  private:
+  static bool is_watched(const KernelRequest& request) {
+    return std::ranges::any_of(request.plan.watch, [&](const WatchedLayer& watched) {
+      return watched.layer == request.unit.indices.back();
+    });
+  }
+
+  [[nodiscard]] SumInput<Element> sum_input(std::size_t number) const {
+    if (sources_.at(number) == nullptr) return {.from = input<Element>(number)};
+    const NormHandover left = sources_.at(number)->handover();
+    return {static_cast<const Element*>(left.z), left.by, left.activation};
+  }
+
+  [[nodiscard]] Branches<Element> output_gradients() const {
+    if (branched_ != nullptr) return Branches<Element>::of(branched_->branches());
+    return Branches<Element>::of({&bound_.output_gradient, 1});
+  }
+
   [[nodiscard]] Slope* slopes() const { return static_cast<Slope*>(bound_.saved); }
 
   ReluRule rule_;
   std::int64_t elements_;
+  NormRows shape_;
   bool trains_;
+  bool gradient_is_watched_;
+  std::array<bool, 2> wants_{};  // gradients
+  // Between neighbours.
+  std::array<NormWriter*, 2> sources_{};  // which left an input to this kernel
+  NormWriter* sums_for_ = nullptr;        // which wants sums over the gradient
+  const BranchedGradient* branched_ = nullptr;
 };
 
 }  // namespace

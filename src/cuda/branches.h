@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace descent {
 
@@ -14,6 +15,12 @@ template <class Element>
 struct Branches {
   const Element* from[most_branches] = {};
   int count = 0;
+
+  [[nodiscard]] static Branches of(std::span<void* const> branches) {
+    Branches all;
+    for (void* const branch : branches) all.from[all.count++] = static_cast<const Element*>(branch);
+    return all;
+  }
 
   // Their sum in f32, rounded once, at the end.
   template <int width>

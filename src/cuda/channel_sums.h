@@ -3,13 +3,11 @@
 // there, which saves a launch. Sums are in double, so that the variance may come from Σx and Σx² in one pass.
 #pragma once
 
-#include "plan/norm_rule.h"
+#include "cuda/norm_ends.h"
 
 #include <cuda_runtime.h>
 
 namespace descent {
-
-inline constexpr int most_parts = 512;
 
 // True in all threads of the last of `blocks` blocks that come here; what the others wrote before is then seen.
 // The counter is zero before the first and after the last.
@@ -96,48 +94,6 @@ __device__ inline ChannelSums total_of_parts(const ChannelSums* partial, int par
   }
   return total;
 }
-
-// Where a pass that takes sums leaves them: parts of all blocks, and a counter for each tile of channels.
-struct PartialSums {
-  ChannelSums* partial = nullptr;  // parts × channels
-  unsigned* counters = nullptr;
-};
-
-// From Σx, Σx² of a channel to what normalises it.
-struct NormStatistics {
-  BatchNorm op;
-  double count = 1;
-  const float* scale = nullptr;
-  const float* shift = nullptr;
-  float* running_mean = nullptr;
-  float* running_variance = nullptr;
-  ChannelMoments* moments = nullptr;
-  ChannelForward* by = nullptr;
-
-  __device__ void finish(int channel, const ChannelSums& sums) const {
-    const ChannelMoments found =
-        batch_moments(op, sums, count, {running_mean + channel, running_variance + channel});
-    moments[channel] = found;
-    by[channel] = channel_forward(found, scale[channel], shift[channel]);
-  }
-};
-
-// From Σdy, Σdy·x of a channel to the gradients of scale and shift, and to what makes the input's.
-struct NormGradients {
-  double count = 1;
-  const float* scale = nullptr;
-  const ChannelMoments* moments = nullptr;
-  float* scale_gradient = nullptr;
-  float* shift_gradient = nullptr;
-  ChannelBackward* back = nullptr;
-
-  __device__ void finish(int channel, const ChannelSums& sums) const {
-    const AffineGradient gradient = affine_gradient(moments[channel], sums);
-    if (scale_gradient != nullptr) scale_gradient[channel] = static_cast<float>(gradient.scale);
-    if (shift_gradient != nullptr) shift_gradient[channel] = static_cast<float>(gradient.shift);
-    back[channel] = channel_backward(moments[channel], gradient, scale[channel], count);
-  }
-};
 
 // The end of a pass: `total` is what block_totals() gave for `width` channels from `first_channel` on, of which
 // those below `end_channel` exist and belong to this block's counter. `space`: two doubles a thread.

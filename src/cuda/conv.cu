@@ -118,8 +118,8 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
              saved<ChannelMoments>(moments_at_), norm_parameter(bound_.parameter_gradients, 0),
              norm_parameter(bound_.parameter_gradients, 1), saved<ChannelBackward>(back_at_)}};
   }
-  void meet(NormWriter& writer) override {
-    if (!trains_) return;
+  void meet(NormWriter& writer, std::size_t number) override {
+    if (!trains_ || number > 0) return;
     if (takes_gradient_sums(context_, backward_) && writer.await_sums()) {
       sums_for_ = &writer;
       needs_.scratch_bytes = std::max(needs_.scratch_bytes, writer.partial_bytes());

@@ -116,10 +116,12 @@ std::size_t CudaFactory::claim(std::span<const Layer* const> run, const PlanRequ
 void CudaFactory::consider(std::span<const KernelRequest> /*requests*/) {}
 
 void CudaFactory::introduce(const KernelRequest& request, Kernel& kernel) {
-  Kernel* const writer = introductions_.introduce(request, kernel);
+  const std::vector<Kernel*> writers = introductions_.introduce(request, kernel);
   auto* const reader = dynamic_cast<NormReader*>(&kernel);
-  auto* const normalises = dynamic_cast<NormWriter*>(writer);
-  if (reader != nullptr && normalises != nullptr) reader->meet(*normalises);
+  for (std::size_t input = 0; reader != nullptr && input < writers.size(); ++input) {
+    auto* const writer = dynamic_cast<NormWriter*>(writers[input]);
+    if (writer != nullptr) reader->meet(*writer, input);
+  }
 }
 
 std::unique_ptr<Kernel> CudaFactory::prepare(const KernelRequest& asked) {
@@ -165,8 +167,13 @@ std::unique_ptr<Kernel> CudaFactory::prepare_reorder(const TensorDesc& from, For
   return make_cuda_reorder(from, to, gradient, state_->context);
 }
 
-std::unique_ptr<Kernel> CudaFactory::prepare_gradient_sum(const TensorDesc& desc, std::size_t branches) {
-  return make_cuda_gradient_sum(desc, branches, state_->context);
+std::unique_ptr<Kernel> CudaFactory::prepare_gradient_sum(const TensorDesc& desc, std::size_t branches,
+                                                          Kernel* writer) {
+  auto sum = make_cuda_gradient_sum(desc, branches, state_->context);
+  auto* const branched = dynamic_cast<BranchedGradient*>(sum.get());
+  auto* const reader = dynamic_cast<BranchReader*>(writer);
+  if (branched != nullptr && reader != nullptr) branched->leave_to(*reader);
+  return sum;
 }
 
 bool CudaFactory::loads_into(const TensorDesc& /*input*/) const {

@@ -2,6 +2,7 @@
 #include "cuda/branches.h"
 #include "cuda/cuda_kernel.h"
 #include "cuda/each_pack.h"
+#include "cuda/neighbours.h"
 #include "descent/error.h"
 
 namespace descent {
@@ -22,7 +23,7 @@ struct Summing {
 
 // Any of the branches may share the sum's memory: each element is read before it is written.
 template <class Element>
-class GradientSumKernel : public CudaKernel {
+class GradientSumKernel final : public CudaKernel, public BranchedGradient {
  public:
   GradientSumKernel(const TensorDesc& desc, std::size_t branches, const CudaContext& context)
       : CudaKernel(context), elements_(desc.shape.elements()) {
@@ -46,13 +47,18 @@ class GradientSumKernel : public CudaKernel {
   void forward(const StepContext& /*step*/) override {}
 
   void backward(const StepContext& /*step*/) override {
-    Branches<Element> branches;
-    branches.count = static_cast<int>(bound_.input_gradients.size());
-    for (std::size_t i = 0; i < bound_.input_gradients.size(); ++i)
-      branches.from[i] = input_gradient<Element>(i);
-    launch_each_pack<Element>(context_, "gradient sum", elements_,
-                              Summing<Element>{branches, static_cast<Element*>(bound_.output_gradient)});
+    if (needs_.leaves_branches) return;
+    const Summing<Element> summing{Branches<Element>::of(branches()),
+                                   static_cast<Element*>(bound_.output_gradient)};
+    launch_each_pack<Element>(context_, "gradient sum", elements_, summing);
   }
+
+  void leave_to(BranchReader& reader) override {
+    if (!reader.take(*this)) return;
+    needs_.leaves_branches = true;
+    backward_report_ = {};
+  }
+  [[nodiscard]] std::span<void* const> branches() const override { return bound_.input_gradients; }
 
  private:
   std::int64_t elements_;

@@ -1,9 +1,11 @@
 // What neighbouring kernels do for each other, so that a pass over memory is spared. A kernel that ends in a
 // trained normalisation meets the one that alone reads its output: that one may normalise what it loads, and
-// sum up the gradient that it writes.
+// sum up the gradient that it writes. And whoever wrote a value that several read may add up their gradients
+// where it reads them.
 #pragma once
 
 #include <cstddef>
+#include <span>
 
 namespace descent {
 
@@ -25,8 +27,26 @@ class NormWriter {
 class NormReader {
  public:
   virtual ~NormReader() = default;
-  // Takes over what it can. `writer`: of its input 0, which nobody else reads.
-  virtual void meet(NormWriter& writer) = 0;
+  // Takes over what it can. `writer`: of that input, which nobody else reads.
+  virtual void meet(NormWriter& writer, std::size_t input) = 0;
+};
+
+class BranchReader;
+
+// Behind the writer of a value that several read: backward comes before it, and sums up their gradients …
+class BranchedGradient {
+ public:
+  virtual ~BranchedGradient() = default;
+  // … unless the writer does.
+  virtual void leave_to(BranchReader& writer) = 0;
+  [[nodiscard]] virtual std::span<void* const> branches() const = 0;  // once it is bound
+};
+
+class BranchReader {
+ public:
+  virtual ~BranchReader() = default;
+  // False: it wants the sum.
+  virtual bool take(const BranchedGradient& gradient) = 0;
 };
 
 }  // namespace descent

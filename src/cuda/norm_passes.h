@@ -1,8 +1,8 @@
 // The passes of batch normalisation over rows × channels, channels innermost.
 #pragma once
 
-#include "cuda/channel_sums.h"
 #include "cuda/context.h"
+#include "cuda/norm_ends.h"
 #include "plan/relu_rule.h"
 
 #include <cstddef>

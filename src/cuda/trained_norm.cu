@@ -25,8 +25,8 @@ class TypedNorm final : public TrainedNorm {
     inner_at_ = saved.take(output.bytes());
     moments_at_ = saved.take(channels * sizeof(ChannelMoments));
     by_at_ = saved.take(channels * sizeof(ChannelForward));
+    back_at_ = saved.take(channels * sizeof(ChannelBackward));  // a neighbour may write it
     partial_at_ = scratch.take(shape_.partial_bytes());
-    back_at_ = scratch.take(channels * sizeof(ChannelBackward));
     gradient_at_ = trailing.take(output.bytes());
   }
 
@@ -49,23 +49,43 @@ class TypedNorm final : public TrainedNorm {
                                     saved<ChannelForward>(by_at_)};
     const Element* const inner = saved<Element>(inner_at_);
     norm_sums(context_, shape_, inner, sums(), statistics);
-    normalise(context_, shape_, inner, statistics.by, activation_, static_cast<Element*>(bound_.output));
+    if (!leaves_output_) write_output(bound_.output);
   }
 
   void backward() const override {
-    const NormGradients gradients{
-        static_cast<double>(shape_.rows),         parameter(bound_.parameters, 0),
-        saved<ChannelMoments>(moments_at_),       parameter(bound_.parameter_gradients, 0),
-        parameter(bound_.parameter_gradients, 1), scratch<ChannelBackward>(back_at_)};
+    const NormGradients gradients = handover().gradients;
     const Element* const inner = saved<Element>(inner_at_);
     const auto* const dy = static_cast<const Element*>(bound_.output_gradient);
     const ChannelForward* const by = saved<ChannelForward>(by_at_);
-    norm_gradient_sums(context_, shape_, inner, dy, by, activation_, sums(), gradients);
+    if (!sums_come_) norm_gradient_sums(context_, shape_, inner, dy, by, activation_, sums(), gradients);
     norm_input_gradient(context_, shape_, inner, dy, by, gradients.back, activation_,
                         trailing<Element>(gradient_at_));
   }
 
+  void complete(void* output) const override {
+    if (leaves_output_) write_output(output);
+  }
+
+  bool leave_output() override { return leaves_output_ = true; }
+  bool await_sums() override { return sums_come_ = true; }
+  [[nodiscard]] std::size_t partial_bytes() const override { return shape_.partial_bytes(); }
+  [[nodiscard]] NormHandover handover() const override {
+    return {saved<Element>(inner_at_),
+            saved<ChannelForward>(by_at_),
+            activation_,
+            bound_.output,
+            counters_.data(),
+            {static_cast<double>(shape_.rows), parameter(bound_.parameters, 0),
+             saved<ChannelMoments>(moments_at_), parameter(bound_.parameter_gradients, 0),
+             parameter(bound_.parameter_gradients, 1), saved<ChannelBackward>(back_at_)}};
+  }
+
  private:
+  void write_output(void* output) const {
+    normalise(context_, shape_, static_cast<const Element*>(saved<Element>(inner_at_)),
+              saved<ChannelForward>(by_at_), activation_, static_cast<Element*>(output));
+  }
+
   template <class T>
   [[nodiscard]] T* saved(std::size_t at) const {
     return reinterpret_cast<T*>(static_cast<std::byte*>(bound_.saved) + at);
@@ -89,6 +109,9 @@ class TypedNorm final : public TrainedNorm {
   NormRows shape_;
   Binding bound_;
   std::size_t first_parameter_ = 0;
+  // Between neighbours.
+  bool leaves_output_ = false;  // the reader normalises what it loads
+  bool sums_come_ = false;      // who writes the output's gradient takes the sums
   std::size_t inner_at_ = 0;
   std::size_t moments_at_ = 0;
   std::size_t by_at_ = 0;

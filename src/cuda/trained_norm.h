@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cuda/context.h"
+#include "cuda/neighbours.h"
 #include "descent/ops.h"
 #include "plan/kernel.h"
 #include "plan/space.h"
@@ -12,9 +13,8 @@
 
 namespace descent {
 
-class TrainedNorm {
+class TrainedNorm : public NormWriter {
  public:
-  virtual ~TrainedNorm() = default;
   TrainedNorm() = default;
   TrainedNorm(const TrainedNorm&) = delete;
   TrainedNorm& operator=(const TrainedNorm&) = delete;
@@ -25,6 +25,7 @@ class TrainedNorm {
   [[nodiscard]] virtual void* inner_gradient() const = 0;  // where its gradient is after backward()
   virtual void forward() const = 0;
   virtual void backward() const = 0;
+  virtual void complete(void* output) const = 0;  // Kernel::complete()
 };
 
 // `output` is the unit's; what it needs takes its places in `saved` and `scratch`, the inner gradient in

@@ -109,10 +109,9 @@ class Assembler {
     for (const ValueId input : unit.inputs) {
       request.inputs.push_back(desc_of(input));
       request.input_gradients.push_back(wants_gradient(input));
+      request.sole_reader.push_back(readers_[input] == 1 && input != 0 && input != planned_->output());
     }
-    const ValueId first = unit.inputs.front();
-    request.is_sole_reader = readers_[first] == 1 && first != 0 && first != planned_->output();
-    request.input_is_free = !training_ && request.is_sole_reader;
+    request.input_is_free = !training_ && request.is_sole_reader(0);
     return request;
   }
 
@@ -145,11 +144,11 @@ class Assembler {
     const Value& value = add_value(id, port_format());
     assembly_.ports[port] = value.slot;
     if (port == Port::input && value.gradient) assembly_.ports[Port::input_gradient] = *value.gradient;
-    branch_gradients(id);
+    branch_gradients(id, nullptr);
   }
 
   // Behind the producer: one gradient slot a reader, and the node that sums them if there are several.
-  void branch_gradients(ValueId id) {
+  void branch_gradients(ValueId id, Kernel* writer) {
     Value& value = values_[id];
     if (!value.gradient) return;
     const std::size_t branches = readers_[id] + (caller_gives_gradient(id) ? 1 : 0);
@@ -160,7 +159,7 @@ class Assembler {
     const TensorDesc desc = assembly_.slots[value.slot].desc;
     Node node;
     node.name = id == 0 ? "input" : planned_->layers[id - 1].name;
-    node.kernel = factory_.prepare_gradient_sum(desc, branches);
+    node.kernel = factory_.prepare_gradient_sum(desc, branches, writer);
     node.output = value.slot;
     node.inputs = {value.slot};
     node.output_gradient = value.gradient;
@@ -239,7 +238,7 @@ class Assembler {
       without_memory_.push_back(node.input_gradients.front().value());
     }
     add_node(std::move(node));
-    if (!is_loss) branch_gradients(unit.output);
+    if (!is_loss) branch_gradients(unit.output, assembly_.nodes.back().kernel.get());
   }
 
   [[nodiscard]] bool is_watched(ValueId value) const {
@@ -325,7 +324,9 @@ class Assembler {
         if (needs.backward_reads_output) touch(node.output, backward);
         if (node.output_gradient) touch(*node.output_gradient, done);
         for (const auto& gradient : node.input_gradients) {
-          if (gradient) touch(*gradient, backward);
+          if (!gradient) continue;
+          touch(*gradient, backward);
+          if (needs.leaves_branches) touch(*gradient, std::min(backward + 1, end));
         }
         const auto first = node.input_gradients.empty() ? std::nullopt : node.input_gradients.front();
         if (needs.forward_writes_gradient && first) touch(*first, i);

@@ -49,6 +49,9 @@ struct KernelNeeds {
   bool gradient_is_shared = false;       // input gradients share the output gradient's memory: no work backward
   bool gradients_are_one = false;        // input gradients share one memory, which backward writes once
   bool forward_writes_gradient = false;  // of input 0: backward finds it done
+  // Of a value's summed gradients: nobody writes the sum, because the backward of the value's writer, which
+  // comes next, reads the branches itself.
+  bool leaves_branches = false;
   // Backward writes the gradient of input 0 where it has read input 0 for the last time: both may share memory.
   bool gradient_over_input = false;
   // Input 0 is made in cache where it is read, and its gradient is used up there: where nobody watches them
@@ -99,11 +102,15 @@ struct KernelRequest {
   std::vector<TensorDesc> inputs;  // with batch, in the ports' format; the device decides formats
   TensorDesc output;
   std::vector<bool> input_gradients;  // which inputs' gradients are wanted
-  bool is_sole_reader = false;  // nobody else reads input 0, which is neither the network's input nor output
-  bool input_is_free = false;   // nobody else reads input 0, forward or backward
+  std::vector<bool> sole_reader;      // which inputs nobody else reads, neither the network's input nor output
+  bool input_is_free = false;         // nobody else reads input 0, forward or backward
   // The unit is one layer, and batch normalisation over the batch alone reads its output: it takes away what a
   // bias adds, whose gradient is therefore zero.
   bool mean_is_removed = false;
+
+  [[nodiscard]] bool is_sole_reader(std::size_t input) const {
+    return input < sole_reader.size() && sole_reader[input];
+  }
 };
 
 // What a plan runs again and again. Parts of the same kind run the same kernels in the same order with the same
@@ -146,9 +153,10 @@ class KernelFactory {
   [[nodiscard]] virtual std::unique_ptr<Kernel> prepare_reorder(const TensorDesc& from, Format to,
                                                                 bool gradient) = 0;
   // Forward does nothing (outputs share the input's memory); backward: the input's gradient is the sum of
-  // the `branches` gradients, which Binding::input_gradients lists; their sum goes to output_gradient.
+  // the `branches` gradients, which Binding::input_gradients lists; their sum goes to output_gradient. `writer`
+  // wrote the input; null where it is the network's.
   [[nodiscard]] virtual std::unique_ptr<Kernel> prepare_gradient_sum(const TensorDesc& desc,
-                                                                     std::size_t branches) = 0;
+                                                                     std::size_t branches, Kernel* writer) = 0;
   // True if load() can write pictures in this format, too.
   [[nodiscard]] virtual bool loads_into(const TensorDesc& input) const = 0;
   // Gathers and normalises pictures into `input`, and writes indicator rows of labels (plain).

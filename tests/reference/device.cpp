@@ -50,8 +50,8 @@ class ReferenceFactory final : public KernelFactory {
                                                         bool /*gradient*/) override {
     throw std::logic_error("the reference knows one format and never asks for a reorder");
   }
-  [[nodiscard]] std::unique_ptr<Kernel> prepare_gradient_sum(const TensorDesc& desc,
-                                                             std::size_t branches) override {
+  [[nodiscard]] std::unique_ptr<Kernel> prepare_gradient_sum(const TensorDesc& desc, std::size_t branches,
+                                                             Kernel* /*writer*/) override {
     return make_gradient_sum(desc, branches);
   }
 

@@ -11,6 +11,7 @@
 #include "cuda/library/weight_gradient.h"
 #include "cuda/library_steps.h"
 #include "cuda/memory.h"
+#include "cuda/norm_passes.h"
 #include "cuda/side_stream.h"
 #include "cuda/trained_norm.h"
 
@@ -91,7 +92,7 @@ Shape padded(const Shape& shape, int zero_channels) {
   return {shape[0], shape[1] + zero_channels, shape[2], shape[3]};
 }
 
-class ConvLibraryKernel final : public Kernel {
+class ConvLibraryKernel final : public Kernel, public NormWriter {
  public:
   ConvLibraryKernel(const KernelRequest& request, const ConvUnit& unit, const ConvGraph::Problem& problem,
                     const ConvTools& tools, Forward forward)
@@ -193,6 +194,15 @@ class ConvLibraryKernel final : public Kernel {
     });
     backward_data_->run(handles_);
   }
+
+  void complete(void* output) override {
+    if (norm_) norm_->complete(output);
+  }
+
+  bool leave_output() override { return norm_ && norm_->leave_output(); }
+  bool await_sums() override { return norm_ && norm_->await_sums(); }
+  [[nodiscard]] std::size_t partial_bytes() const override { return norm_ ? norm_->partial_bytes() : 0; }
+  [[nodiscard]] NormHandover handover() const override { return norm_->handover(); }
 
   [[nodiscard]] OperationReport report_forward() const override {
     return report("conv forward", "cudnn: " + forward_.graph.engine(), 1);

@@ -1,0 +1,114 @@
+// Bound by memory: forward reads both inputs and writes y and a byte, backward reads the gradients of the sum's
+// readers, that byte and what was normalised, and writes one gradient; for each the passes that write and read
+// again what lies between are spared. Idea as in row_passes.h. What is not written is rounded all the same: the
+// bits are those of separate passes.
+#include "cuda/join_passes.h"
+
+#include "cuda/row_passes.h"
+
+namespace descent {
+
+namespace {
+
+template <class Element, int width>
+__device__ void load_normalised(const SumInput<Element>& input, const ChannelForward (&by)[width],
+                                std::int64_t at, float (&values)[width]) {
+  load_floats<width>(input.from + at, values);
+#pragma unroll
+  for (int i = 0; i < width; ++i)
+    values[i] = to_f32(to_element<Element>(input.activation.value(normalised(by[i], values[i]))));
+}
+
+template <class Element, bool both>
+struct Joining {
+  SumInput<Element> a;
+  SumInput<Element> b;
+  SumEnding<Element> ending;
+
+  template <int width>
+  struct Channels {
+    ChannelForward a[width];
+    ChannelForward b[width];
+  };
+  template <int width>
+  __device__ Channels<width> channels(int first) const {
+    Channels<width> all;
+#pragma unroll
+    for (int i = 0; i < width; ++i) {
+      all.a[i] = a.by[first + i];
+      if constexpr (both) all.b[i] = b.by[first + i];
+    }
+    return all;
+  }
+  template <int width>
+  __device__ void compute(std::int64_t at, const Channels<width>& all) const {
+    float first[width];
+    float second[width];
+    load_normalised<Element>(a, all.a, at, first);
+    if constexpr (both) {
+      load_normalised<Element>(b, all.b, at, second);
+    } else {
+      load_floats<width>(b.from + at, second);
+    }
+    ending.template finish<width>(at, first, second);
+  }
+};
+
+// g, g·z of the normalisation before the sum.
+template <class Element>
+struct JoinTerms {
+  SumGradient<Element> gradient;
+  const Element* z;
+  const ChannelForward* by;
+  ReluRule rule;
+  using Finish = NormGradients;
+
+  template <int width>
+  __device__ void add(std::int64_t at, int /*channel*/, double (&first)[width], double (&second)[width],
+                      const ChannelForward (&with)[width]) const {
+    float gradients[width];
+    float values[width];
+    load_floats<width>(z + at, values);
+    gradient.template write<width>(at, gradients);
+#pragma unroll
+    for (int i = 0; i < width; ++i) {
+      const auto g = static_cast<double>(rule.gradient(normalised(with[i], values[i]), gradients[i]));
+      first[i] += g;
+      second[i] += g * static_cast<double>(values[i]);
+    }
+  }
+  [[nodiscard]] __device__ const ChannelForward* coefficients() const {
+    return by;
+  }
+};
+
+}  // namespace
+
+template <class Element>
+void add_normalised(const CudaContext& context, const NormRows& shape, const SumInput<Element>& a,
+                    const SumInput<Element>& b, const SumEnding<Element>& ending) {
+  if (b.by != nullptr) {
+    launch_each_in_packs<Element>(context, "normalise, add", shape, Joining<Element, true>{a, b, ending});
+  } else {
+    launch_each_in_packs<Element>(context, "normalise, add", shape, Joining<Element, false>{a, b, ending});
+  }
+}
+
+template <class Element>
+void sum_gradient_with_sums(const CudaContext& context, const NormRows& shape,
+                            const SumGradient<Element>& gradient, const NormHandover& of,
+                            const PartialSums& sums) {
+  const JoinTerms<Element> terms{gradient, static_cast<const Element*>(of.z), of.by, of.activation};
+  launch_sums_in_packs<Element>(context, "sum gradient", shape, terms, sums, of.gradients);
+}
+
+template void add_normalised(const CudaContext&, const NormRows&, const SumInput<float>&,
+                             const SumInput<float>&, const SumEnding<float>&);
+template void add_normalised(const CudaContext&, const NormRows&, const SumInput<Bf16>&, const SumInput<Bf16>&,
+                             const SumEnding<Bf16>&);
+template void sum_gradient_with_sums(const CudaContext&, const NormRows&, const SumGradient<float>&,
+                                     const NormHandover&, const PartialSums&);
+template void sum_gradient_with_sums(const CudaContext&, const NormRows&, const SumGradient<Bf16>&,
+                                     const NormHandover&, const PartialSums&);
+
+}  // namespace descent

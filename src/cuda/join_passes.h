@@ -1,0 +1,78 @@
+// The sum of two values with the activation behind it, in training, where a trained normalisation wrote one of
+// them, or both: it is normalised where it is loaded, and the sums that the normalisation begins its backward
+// with are taken where the gradient is written.
+#pragma once
+
+#include "cuda/branches.h"
+#include "cuda/norm_passes.h"
+
+namespace descent {
+
+// What a gradient is multiplied with, a byte an element: a quarter of what keeping the sum would cost.
+enum class Slope : std::uint8_t { none, leak, one };
+
+// y = activation(a + b); with what the gradient will be multiplied with, if `slopes` is not null.
+template <class Element>
+struct SumEnding {
+  ReluRule rule;
+  Element* y;
+  Slope* slopes;
+
+  template <int width>
+  __device__ void finish(std::int64_t at, const float (&a)[width], const float (&b)[width]) const {
+    float values[width];
+    Pack<Slope, width> kept;
+#pragma unroll
+    for (int i = 0; i < width; ++i) {
+      const float sum = a[i] + b[i];
+      values[i] = rule.value(sum);
+      const Slope slope = sum > 0 ? Slope::one : Slope::leak;
+      kept.values[i] = rule.before_limit(sum) <= rule.most ? slope : Slope::none;
+    }
+    store_floats<width>(y + at, values);
+    if (slopes != nullptr) store_pack<width>(slopes + at, kept);
+  }
+};
+
+// The gradient of both inputs, from those of the sum's readers.
+template <class Element>
+struct SumGradient {
+  Branches<Element> branches;
+  const Slope* slopes;
+  float leak;
+  Element* gradient;
+
+  // Leaves in `values` what it has written.
+  template <int width>
+  __device__ void write(std::int64_t at, float (&values)[width]) const {
+    branches.sum(at, values);
+    const Pack<Slope, width> kept = load_pack<width>(slopes + at);
+#pragma unroll
+    for (int i = 0; i < width; ++i) {
+      const float leaky = kept.values[i] == Slope::leak ? leak * values[i] : 0.0F;
+      values[i] = to_f32(to_element<Element>(kept.values[i] == Slope::one ? values[i] : leaky));
+    }
+    store_floats<width>(gradient + at, values);
+  }
+};
+
+// An input of the sum; `by` is null where it is loaded as it is.
+template <class Element>
+struct SumInput {
+  const Element* from = nullptr;
+  const ChannelForward* by = nullptr;
+  ReluRule activation{no_activation};
+};
+
+// One input at least is normalised: `a`.
+template <class Element>
+void add_normalised(const CudaContext& context, const NormRows& shape, const SumInput<Element>& a,
+                    const SumInput<Element>& b, const SumEnding<Element>& ending);
+
+// Writes the gradient and sums up what `of` asks for, as norm_gradient_sums() would.
+template <class Element>
+void sum_gradient_with_sums(const CudaContext& context, const NormRows& shape,
+                            const SumGradient<Element>& gradient, const NormHandover& of,
+                            const PartialSums& sums);
+
+}  // namespace descent
