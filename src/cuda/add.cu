@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <utility>
 
 namespace descent {
@@ -48,9 +49,9 @@ struct AddingActivated {
   }
 };
 
-template <class Element>
+template <class Element, int known>
 struct AddGradient {
-  SumGradient<Element> gradient;
+  SumGradient<Element, known> gradient;
 
   template <int width>
   __device__ void compute(std::int64_t at) const {
@@ -119,13 +120,16 @@ class AddReluKernel final : public CudaKernel, public NormReader, public BranchR
     auto* const first = input_gradient<Element>(0);
     Element* const to = first != nullptr ? first : input_gradient<Element>(1);
     if (to == nullptr) return;
-    const SumGradient<Element> gradient{output_gradients(), slopes(), rule_.leak, to};
-    if (sums_for_ != nullptr) {
-      const NormHandover of = sums_for_->handover();
-      const PartialSums sums{static_cast<ChannelSums*>(bound_.scratch), of.counters};
-      return sum_gradient_with_sums(context_, shape_, gradient, of, sums);
-    }
-    launch_each_pack<Element>(context_, "add backward, activation", elements_, AddGradient<Element>{gradient});
+    with_branches<Element>(output_gradients(), [&]<int known>(const Branches<Element, known>& branches) {
+      const SumGradient<Element, known> gradient{branches, slopes(), rule_.leak, to};
+      if (sums_for_ != nullptr) {
+        const NormHandover of = sums_for_->handover();
+        const PartialSums sums{static_cast<ChannelSums*>(bound_.scratch), of.counters};
+        return sum_gradient_with_sums(context_, shape_, gradient, of, sums);
+      }
+      launch_each_pack<Element>(context_, "add backward, activation", elements_,
+                                AddGradient<Element, known>{gradient});
+    });
   }
 
   void meet(NormWriter& writer, std::size_t number) override {
@@ -156,9 +160,9 @@ class AddReluKernel final : public CudaKernel, public NormReader, public BranchR
     return {static_cast<const Element*>(left.z), left.by, left.activation};
   }
 
-  [[nodiscard]] Branches<Element> output_gradients() const {
-    if (branched_ != nullptr) return Branches<Element>::of(branched_->branches());
-    return Branches<Element>::of({&bound_.output_gradient, 1});
+  [[nodiscard]] std::span<void* const> output_gradients() const {
+    if (branched_ != nullptr) return branched_->branches();
+    return {&bound_.output_gradient, 1};
   }
 
   [[nodiscard]] Slope* slopes() const { return static_cast<Slope*>(bound_.saved); }

@@ -8,9 +8,9 @@
 namespace descent {
 namespace {
 
-template <class Element>
+template <class Element, int known>
 struct Summing {
-  Branches<Element> branches;
+  Branches<Element, known> branches;
   Element* sum;
 
   template <int width>
@@ -30,7 +30,7 @@ class GradientSumKernel final : public CudaKernel, public BranchedGradient {
     needs_.inputs = {desc.format()};
     needs_.output = desc.format();
     needs_.output_is_input = true;
-    if (branches > most_branches) {
+    if (branches > std::size_t{most_branches}) {
       throw Error("a value is read by " + std::to_string(branches) + " layers; on a CUDA device at most " +
                   std::to_string(most_branches) + " may");
     }
@@ -48,9 +48,10 @@ class GradientSumKernel final : public CudaKernel, public BranchedGradient {
 
   void backward(const StepContext& /*step*/) override {
     if (needs_.leaves_branches) return;
-    const Summing<Element> summing{Branches<Element>::of(branches()),
-                                   static_cast<Element*>(bound_.output_gradient)};
-    launch_each_pack<Element>(context_, "gradient sum", elements_, summing);
+    with_branches<Element>(branches(), [&]<int known>(const Branches<Element, known>& all) {
+      const Summing<Element, known> summing{all, static_cast<Element*>(bound_.output_gradient)};
+      launch_each_pack<Element>(context_, "gradient sum", elements_, summing);
+    });
   }
 
   void leave_to(BranchReader& reader) override {

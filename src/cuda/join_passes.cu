@@ -55,9 +55,9 @@ struct Joining {
 };
 
 // g, g·z of the normalisation before the sum.
-template <class Element>
+template <class Element, int known>
 struct JoinTerms {
-  SumGradient<Element> gradient;
+  SumGradient<Element, known> gradient;
   const Element* z;
   const ChannelForward* by;
   ReluRule rule;
@@ -94,11 +94,11 @@ void add_normalised(const CudaContext& context, const NormRows& shape, const Sum
   }
 }
 
-template <class Element>
+template <class Element, int known>
 void sum_gradient_with_sums(const CudaContext& context, const NormRows& shape,
-                            const SumGradient<Element>& gradient, const NormHandover& of,
+                            const SumGradient<Element, known>& gradient, const NormHandover& of,
                             const PartialSums& sums) {
-  const JoinTerms<Element> terms{gradient, static_cast<const Element*>(of.z), of.by, of.activation};
+  const JoinTerms<Element, known> terms{gradient, static_cast<const Element*>(of.z), of.by, of.activation};
   launch_sums_in_packs<Element>(context, "sum gradient", shape, terms, sums, of.gradients);
 }
 
@@ -106,9 +106,17 @@ template void add_normalised(const CudaContext&, const NormRows&, const SumInput
                              const SumInput<float>&, const SumEnding<float>&);
 template void add_normalised(const CudaContext&, const NormRows&, const SumInput<Bf16>&, const SumInput<Bf16>&,
                              const SumEnding<Bf16>&);
-template void sum_gradient_with_sums(const CudaContext&, const NormRows&, const SumGradient<float>&,
+template void sum_gradient_with_sums(const CudaContext&, const NormRows&, const SumGradient<float, 0>&,
                                      const NormHandover&, const PartialSums&);
-template void sum_gradient_with_sums(const CudaContext&, const NormRows&, const SumGradient<Bf16>&,
+template void sum_gradient_with_sums(const CudaContext&, const NormRows&, const SumGradient<float, 1>&,
+                                     const NormHandover&, const PartialSums&);
+template void sum_gradient_with_sums(const CudaContext&, const NormRows&, const SumGradient<float, 2>&,
+                                     const NormHandover&, const PartialSums&);
+template void sum_gradient_with_sums(const CudaContext&, const NormRows&, const SumGradient<Bf16, 0>&,
+                                     const NormHandover&, const PartialSums&);
+template void sum_gradient_with_sums(const CudaContext&, const NormRows&, const SumGradient<Bf16, 1>&,
+                                     const NormHandover&, const PartialSums&);
+template void sum_gradient_with_sums(const CudaContext&, const NormRows&, const SumGradient<Bf16, 2>&,
                                      const NormHandover&, const PartialSums&);
 
 }  // namespace descent

@@ -35,9 +35,9 @@ struct SumEnding {
 };
 
 // The gradient of both inputs, from those of the sum's readers.
-template <class Element>
+template <class Element, int known>
 struct SumGradient {
-  Branches<Element> branches;
+  Branches<Element, known> branches;
   const Slope* slopes;
   float leak;
   Element* gradient;
@@ -69,10 +69,10 @@ template <class Element>
 void add_normalised(const CudaContext& context, const NormRows& shape, const SumInput<Element>& a,
                     const SumInput<Element>& b, const SumEnding<Element>& ending);
 
-// Writes the gradient and sums up what `of` asks for, as norm_gradient_sums() would.
-template <class Element>
+// Writes the gradient and sums up what `of` asks for, as norm_gradient_sums() would. `known`: 0 to 2.
+template <class Element, int known>
 void sum_gradient_with_sums(const CudaContext& context, const NormRows& shape,
-                            const SumGradient<Element>& gradient, const NormHandover& of,
+                            const SumGradient<Element, known>& gradient, const NormHandover& of,
                             const PartialSums& sums);
 
 }  // namespace descent

@@ -82,44 +82,50 @@ void check_join(const NormRows& shape) {
     }
   }
 
-  // Backward, from three readers.
+  // Backward, from one to three readers.
   std::vector<Slope> slopes(count);
   for (std::size_t i = 0; i < count; ++i) slopes[i] = static_cast<Slope>(i % 3);
   const DeviceArray<Slope> kept(stream, slopes);
   const DeviceArray<Element> third(stream, noise<Element>(count, 3));
   const DeviceArray<ChannelMoments> moments(stream, norm.moments);
-  const DeviceArray<float> scale(stream, std::vector<float>(static_cast<std::size_t>(shape.channels), 1.5F));
+  const DeviceArray<float> scale(stream, std::vector<float>(norm.by.size(), 1.5F));
   const DeviceArray<ChannelSums> partial(stream, shape.partial_bytes() / sizeof(ChannelSums));
-  const DeviceArray<unsigned> counters(stream, std::vector<unsigned>(static_cast<std::size_t>(shape.channels)));
-  const DeviceArray<ChannelBackward> together(stream, norm.by.size());
-  const DeviceArray<ChannelBackward> separate(stream, norm.by.size());
+  const DeviceArray<unsigned> counters(stream, std::vector<unsigned>(norm.by.size()));
+  const PartialSums sums{partial.data(), counters.data()};
   const auto gradients = [&](const DeviceArray<ChannelBackward>& back) {
     return NormGradients{
         static_cast<double>(shape.rows), scale.data(), moments.data(), nullptr, nullptr, back.data()};
   };
-  const std::vector<void*> branches{z.data(), other.data(), third.data()};
-  const DeviceArray<Element> g(stream, count);
-  const PartialSums sums{partial.data(), counters.data()};
-  sum_gradient_with_sums(context, shape,
-                         SumGradient<Element>{Branches<Element>::of(branches), kept.data(), 0.1F, g.data()},
-                         {z.data(), by.data(), between, nullptr, counters.data(), gradients(together)}, sums);
-  const std::vector<float> found = floats(g.download());
-  const std::vector<float> a = floats(z.download());
-  const std::vector<float> b = floats(other.download());
-  const std::vector<float> c = floats(third.download());
-  for (std::size_t i = 0; i < count; ++i) {
-    const float total = to_f32(to_element<Element>(a[i] + b[i] + c[i]));
-    const float slope = slopes[i] == Slope::one ? 1.0F : slopes[i] == Slope::leak ? 0.1F : 0.0F;
-    BOOST_REQUIRE_EQUAL(found[i], to_f32(to_element<Element>(slope * total)));
-  }
-  norm_gradient_sums(context, shape, z.data(), static_cast<const Element*>(g.data()), by.data(), between, sums,
-                     gradients(separate));
-  const std::vector<ChannelBackward> expected = separate.download();
-  const std::vector<ChannelBackward> back = together.download();
-  for (std::size_t i = 0; i < back.size(); ++i) {
-    BOOST_TEST(back[i].gain == expected[i].gain);
-    BOOST_TEST(back[i].slope == expected[i].slope);
-    BOOST_TEST(back[i].shift == expected[i].shift);
+  const std::vector<std::vector<float>> host{floats(z.download()), floats(other.download()),
+                                             floats(third.download())};
+  std::vector<void*> branches;
+  for (void* const branch : {z.data(), other.data(), third.data()}) {
+    branches.push_back(branch);
+    const DeviceArray<Element> g(stream, count);
+    const DeviceArray<ChannelBackward> together(stream, norm.by.size());
+    const DeviceArray<ChannelBackward> separate(stream, norm.by.size());
+    with_branches<Element>(branches, [&]<int known>(const Branches<Element, known>& all) {
+      sum_gradient_with_sums(context, shape, SumGradient<Element, known>{all, kept.data(), 0.1F, g.data()},
+                             {z.data(), by.data(), between, nullptr, counters.data(), gradients(together)},
+                             sums);
+    });
+    const std::vector<float> found = floats(g.download());
+    for (std::size_t i = 0; i < count; ++i) {
+      float total = 0;
+      for (std::size_t which = 0; which < branches.size(); ++which) total += host[which][i];
+      const float slope = slopes[i] == Slope::one ? 1.0F : slopes[i] == Slope::leak ? 0.1F : 0.0F;
+      const float rounded = to_f32(to_element<Element>(total));
+      BOOST_REQUIRE_EQUAL(found[i], to_f32(to_element<Element>(slope * rounded)));
+    }
+    norm_gradient_sums(context, shape, z.data(), static_cast<const Element*>(g.data()), by.data(), between,
+                       sums, gradients(separate));
+    const std::vector<ChannelBackward> expected = separate.download();
+    const std::vector<ChannelBackward> back = together.download();
+    for (std::size_t i = 0; i < back.size(); ++i) {
+      BOOST_TEST(back[i].gain == expected[i].gain);
+      BOOST_TEST(back[i].slope == expected[i].slope);
+      BOOST_TEST(back[i].shift == expected[i].shift);
+    }
   }
 }
 
