@@ -121,10 +121,10 @@ BOOST_AUTO_TEST_CASE(watching_a_block_changes_no_bit) {
 
 BOOST_AUTO_TEST_CASE(gradients_are_added_up_where_they_are_read_unless_somebody_watches_their_sum) {
   const Residual blocks = residual_blocks(limited, in_packs);
-  for (const auto& [name, device] : residual_devices()) {
-    BOOST_TEST_CONTEXT(name) {
+  for (const TestedDevice& tested : residual_devices()) {
+    BOOST_TEST_CONTEXT(tested.name) {
       const auto passes = [&](const std::vector<std::size_t>& layers) {
-        const WatchedPlan plan(*device, blocks.row, layers, false);
+        const WatchedPlan plan(*tested.device, blocks.row, layers, false);
         plan.forward();
         const std::vector<OperationReport> reports = plan.plan->explain(1);
         return std::ranges::count(reports, std::string("gradient sum"), &OperationReport::operation);
