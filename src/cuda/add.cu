@@ -89,6 +89,7 @@ class AddReluKernel final : public CudaKernel, public NormReader, public BranchR
       : CudaKernel(context),
         rule_(std::get<GeneralRelu>(request.unit.last().op)),
         elements_(request.output.shape.elements()),
+        value_bytes_(static_cast<double>(request.output.bytes())),
         trains_(trains(request)),
         gradient_is_watched_(is_watched(request)) {
     const Shape& shape = request.output.shape;
@@ -96,14 +97,14 @@ class AddReluKernel final : public CudaKernel, public NormReader, public BranchR
     needs_.output = {request.output.type, layout};
     needs_.inputs.assign(2, needs_.output);
     const auto count = static_cast<double>(elements_);
-    const auto bytes = static_cast<double>(request.output.bytes());
-    forward_report_ = report(request, "forward, activation", layout, count, 3 * bytes + (trains_ ? count : 0));
+    forward_report_ =
+        report(request, "forward, activation", layout, count, 3 * value_bytes_ + (trains_ ? count : 0));
     needs_.output_is_input = request.input_is_free;
     if (!trains_) return;
     for (std::size_t i = 0; i < wants_.size(); ++i) wants_[i] = wants_gradient(request, i);
     needs_.saved_bytes = static_cast<std::size_t>(elements_) * sizeof(Slope);
     needs_.gradients_are_one = true;
-    backward_report_ = report(request, "backward, activation", layout, 0, 2 * bytes + count);
+    backward_report_ = report(request, "backward, activation", layout, 0, 2 * value_bytes_ + count);
   }
 
   void forward(const StepContext& /*step*/) override {
@@ -139,11 +140,14 @@ class AddReluKernel final : public CudaKernel, public NormReader, public BranchR
     if (sums_for_ != nullptr || !wants_.at(number) || !writer.await_sums()) return;
     sums_for_ = &writer;
     needs_.scratch_bytes = std::max(needs_.scratch_bytes, writer.partial_bytes());
+    backward_report_.bytes += value_bytes_;
   }
 
   bool take(const BranchedGradient& gradient) override {
     if (!trains_ || gradient_is_watched_) return false;
     branched_ = &gradient;
+    backward_report_.operation += ", gradient sum";
+    backward_report_.bytes += static_cast<double>(gradient.count() - 1) * value_bytes_;
     return true;
   }
 
@@ -169,6 +173,7 @@ class AddReluKernel final : public CudaKernel, public NormReader, public BranchR
 
   ReluRule rule_;
   std::int64_t elements_;
+  double value_bytes_;
   NormRows shape_;
   bool trains_;
   bool gradient_is_watched_;

@@ -26,7 +26,7 @@ template <class Element>
 class GradientSumKernel final : public CudaKernel, public BranchedGradient {
  public:
   GradientSumKernel(const TensorDesc& desc, std::size_t branches, const CudaContext& context)
-      : CudaKernel(context), elements_(desc.shape.elements()) {
+      : CudaKernel(context), elements_(desc.shape.elements()), count_(branches) {
     needs_.inputs = {desc.format()};
     needs_.output = desc.format();
     needs_.output_is_input = true;
@@ -59,10 +59,12 @@ class GradientSumKernel final : public CudaKernel, public BranchedGradient {
     needs_.leaves_branches = true;
     backward_report_ = {};
   }
+  [[nodiscard]] std::size_t count() const override { return count_; }
   [[nodiscard]] std::span<void* const> branches() const override { return bound_.input_gradients; }
 
  private:
   std::int64_t elements_;
+  std::size_t count_;
 };
 
 }  // namespace

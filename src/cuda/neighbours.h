@@ -39,6 +39,7 @@ class BranchedGradient {
   virtual ~BranchedGradient() = default;
   // … unless the writer does.
   virtual void leave_to(BranchReader& writer) = 0;
+  [[nodiscard]] virtual std::size_t count() const = 0;
   [[nodiscard]] virtual std::span<void* const> branches() const = 0;  // once it is bound
 };
 
