@@ -3,6 +3,7 @@
 // library's.
 #include "compare.h"
 #include "cuda_host/emulated_device.h"
+#include "cuda_host/naive_libraries.h"
 #include "network_builder.h"
 #include "reference/device.h"
 #include "tolerances.h"
@@ -72,6 +73,7 @@ std::vector<TestedDevice> residual_devices() {
   std::vector<TestedDevice> all = cuda_devices();
   DeviceOptions library = by_rule(1);
   library.kernels = Kernels::library;
+  const LibrariesAreThere scope;
   all.push_back({"cuda on the host, a library's convolutions", make_emulated_cuda(library)});
   if (find_gpu() != nullptr) all.push_back({"cuda, the library's convolutions", make_device("cuda", library)});
   return all;

@@ -1,7 +1,6 @@
 # libdescent_cuda.so: the CUDA device with all that it needs of descent, beside the program. It exports one function
 # (src/plan/cuda_library.h), and the program loads it when --device cuda asks for it.
 file(GLOB DESCENT_CUDA_SOURCES CONFIGURE_DEPENDS src/cuda/*.cpp src/cuda/*.cu src/cuda/library/*.cpp)
-list(REMOVE_ITEM DESCENT_CUDA_SOURCES ${CMAKE_SOURCE_DIR}/src/cuda/libraries_absent.cpp)
 add_library(descent_cuda MODULE ${DESCENT_CUDA_SOURCES})
 target_include_directories(descent_cuda PRIVATE src)
 target_compile_definitions(descent_cuda PRIVATE DESCENT_VERSION="${PROJECT_VERSION}")

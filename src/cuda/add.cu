@@ -1,7 +1,7 @@
 // A sum of two values, alone or with the activation behind it: bound by the bytes that it reads and writes
-// (each_pack.h). Both inputs have the same gradient, the sum's. In training it spares those around it passes
-// (neighbours.h): it normalises what it loads, adds up the gradients of its readers, and takes the sums that
-// the normalisation before it begins its backward with (join_passes.h).
+// (each_pack.h). Both inputs have the same gradient, the sum's. With an activation, in training, it
+// spares those around it passes (neighbours.h): it normalises what it loads, adds up the gradients of its
+// readers, and takes the sums that the normalisation before it begins its backward with (join_passes.h).
 #include "cuda/cuda_kernel.h"
 #include "cuda/each_pack.h"
 #include "cuda/join_passes.h"
@@ -90,8 +90,7 @@ class AddReluKernel final : public CudaKernel, public NormReader, public BranchR
         rule_(std::get<GeneralRelu>(request.unit.last().op)),
         elements_(request.output.shape.elements()),
         value_bytes_(static_cast<double>(request.output.bytes())),
-        trains_(trains(request)),
-        gradient_is_watched_(is_watched(request)) {
+        trains_(trains(request)) {
     const Shape& shape = request.output.shape;
     shape_ = {elements_ / shape[1], static_cast<int>(shape[1])};
     needs_.output = {request.output.type, layout};
@@ -144,7 +143,7 @@ class AddReluKernel final : public CudaKernel, public NormReader, public BranchR
   }
 
   bool take(const BranchedGradient& gradient) override {
-    if (!trains_ || gradient_is_watched_) return false;
+    if (!trains_) return false;
     branched_ = &gradient;
     backward_report_.operation += ", gradient sum";
     backward_report_.bytes += static_cast<double>(gradient.count() - 1) * value_bytes_;
@@ -152,12 +151,6 @@ class AddReluKernel final : public CudaKernel, public NormReader, public BranchR
   }
 
  private:
-  static bool is_watched(const KernelRequest& request) {
-    return std::ranges::any_of(request.plan.watch, [&](const WatchedLayer& watched) {
-      return watched.layer == request.unit.indices.back();
-    });
-  }
-
   [[nodiscard]] SumInput<Element> sum_input(std::size_t number) const {
     if (sources_.at(number) == nullptr) return {.from = input<Element>(number)};
     const NormHandover left = sources_.at(number)->handover();
@@ -176,7 +169,6 @@ class AddReluKernel final : public CudaKernel, public NormReader, public BranchR
   double value_bytes_;
   NormRows shape_;
   bool trains_;
-  bool gradient_is_watched_;
   std::array<bool, 2> wants_{};  // gradients
   // Between neighbours.
   std::array<NormWriter*, 2> sources_{};  // which left an input to this kernel

@@ -251,7 +251,7 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
   Gather backward_;
   NormRows shape_;
   // Between neighbours.
-  bool leaves_output_ = false;       // the reader writes it
+  bool leaves_output_ = false;       // the reader normalises what it loads
   bool sums_come_ = false;           // who writes the output's gradient takes the sums
   NormWriter* source_of_ = nullptr;  // which left input 0 to this kernel
   NormWriter* sums_for_ = nullptr;   // which wants sums over the gradient of input 0

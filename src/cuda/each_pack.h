@@ -1,6 +1,6 @@
 // Work that sees one element at a time, element i of what is read and of what is written: bound by those bytes.
-// Idea: a thread takes 16 bytes at once, several of them on their way; what is left behind the last pack goes
-// element by element.
+// Idea: a thread takes 16 bytes of each operand at once; what is left behind the last pack goes element by
+// element.
 #pragma once
 
 #include "cuda/launch.h"

@@ -1,5 +1,5 @@
 // NVIDIA's libraries as makers of kernels: cuDNN for convolutions, cuBLASLt for matrix products. No other file
-// of this folder includes their headers. Where they are not built in, libraries_absent.cpp takes their place.
+// of this folder includes their headers. On the host, tests/cuda_host/naive_libraries.cpp takes their place.
 #pragma once
 
 #include "cuda/context.h"
@@ -35,7 +35,7 @@ class CudaLibraries {
                                                             const CudaContext& context) = 0;
 };
 
-// Null where the libraries are not built in. Throws Error, in one sentence, if one of them cannot be loaded.
+// Null where there are none. Throws Error, in one sentence, if one of them cannot be loaded.
 [[nodiscard]] std::unique_ptr<CudaLibraries> open_cuda_libraries(const CudaContext& context);
 
 }  // namespace descent

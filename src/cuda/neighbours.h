@@ -14,8 +14,8 @@ struct NormHandover;  // norm_passes.h
 class NormWriter {
  public:
   virtual ~NormWriter() = default;
-  // False: there is no normalisation. True: from now on its forward does not write its output, which the reader
-  // does when it loads it (Kernel::complete() writes it before) …
+  // False: there is no normalisation. True: from now on its forward does not write its output: the reader
+  // normalises what it loads, and writes it where others need it (Kernel::complete() does for who looks) …
   virtual bool leave_output() = 0;
   // … or its backward finds the sums taken that it begins with.
   virtual bool await_sums() = 0;
@@ -27,8 +27,8 @@ class NormWriter {
 class NormReader {
  public:
   virtual ~NormReader() = default;
-  // Takes over what it can. `writer`: of that input, which nobody else reads.
-  virtual void meet(NormWriter& writer, std::size_t input) = 0;
+  // Takes over what it can. `writer`: of its input `number`, which nobody else reads.
+  virtual void meet(NormWriter& writer, std::size_t number) = 0;
 };
 
 class BranchReader;

@@ -30,7 +30,7 @@ struct NormHandover {
   const void* z = nullptr;  // what is normalised, of the gradient's type
   const ChannelForward* by = nullptr;
   ReluRule activation;  // behind the normalisation
-  void* y = nullptr;    // where activation((z − centre)·slope + shift) goes
+  void* y = nullptr;    // where activation((z − centre)·slope + shift) goes, where others need it
   // Where the sums of the output's gradient go.
   unsigned* counters = nullptr;
   NormGradients gradients;

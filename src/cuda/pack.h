@@ -1,4 +1,4 @@
-// Neighbouring elements that are read and written as one: 16 bytes at most, on an address that they divide.
+// Neighbouring elements that are read and written as one, on an address that their bytes divide.
 #pragma once
 
 #include "cuda/sums.h"

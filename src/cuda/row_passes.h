@@ -1,7 +1,7 @@
 // Passes over rows × channels, channels innermost: sums a channel, and work on each element with the numbers of
 // its channel. Bound by memory.
 // Idea: a thread keeps to its channels, whose numbers it holds in registers, and walks down the rows; 16 bytes
-// are read at a time where the channels allow it.
+// are read at a time where the channels allow it, four channels where sums are taken.
 #pragma once
 
 #include "cuda/channel_sums.h"

@@ -159,10 +159,11 @@ class Assembler {
     const TensorDesc desc = assembly_.slots[value.slot].desc;
     Node node;
     node.name = id == 0 ? "input" : planned_->layers[id - 1].name;
-    node.kernel = factory_.prepare_gradient_sum(desc, branches, writer);
+    node.kernel = factory_.prepare_gradient_sum(desc, branches, gradient_is_watched(id) ? nullptr : writer);
     node.output = value.slot;
     node.inputs = {value.slot};
     node.output_gradient = value.gradient;
+    if (node.kernel->needs().leaves_branches) without_memory_.push_back(*value.gradient);
     for (std::size_t branch = 0; branch < branches; ++branch) {
       value.branches.push_back(add_slot(desc));
       node.input_gradients.emplace_back(value.branches.back());
@@ -246,6 +247,12 @@ class Assembler {
                                [&](const WatchedLayer& watched) { return watched.layer + 1 == value; });
   }
 
+  [[nodiscard]] bool gradient_is_watched(ValueId value) const {
+    return std::ranges::any_of(request_.watch, [&](const WatchedLayer& watched) {
+      return watched.gradient && watched.layer + 1 == value;
+    });
+  }
+
   // Neither another unit, nor the caller, nor the value's own producer once it goes backward.
   [[nodiscard]] bool nobody_else_reads(ValueId value) const {
     if (value == 0 || value == planned_->output() || readers_[value] != 1) return false;
@@ -287,6 +294,13 @@ class Assembler {
     }
   }
 
+  // The event of the backward that follows that of node i.
+  [[nodiscard]] std::size_t next_backward(std::size_t i) const {
+    const std::size_t end = 2 * assembly_.nodes.size() - 1;
+    const bool passes = i > 0 && assembly_.nodes[i - 1].kernel->needs().leaves_branches;
+    return std::min(end - i + (passes ? 2 : 1), end);
+  }
+
   [[nodiscard]] bool has_memory(SlotId slot) const {
     return std::ranges::none_of(without_memory_,
                                 [&, this](SlotId one) { return shared_.root(one) == shared_.root(slot); });
@@ -314,7 +328,7 @@ class Assembler {
       const Node& node = assembly_.nodes[i];
       const KernelNeeds& needs = node.kernel->needs();
       const std::size_t backward = end - i;  // the mirror event when training
-      const std::size_t done = needs.backward_trails ? std::min(backward + 1, end) : backward;
+      const std::size_t done = needs.backward_trails ? next_backward(i) : backward;
       touch(node.output, i);
       for (const SlotId input : node.inputs) {
         touch(input, i);

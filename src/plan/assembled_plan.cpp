@@ -190,6 +190,7 @@ void AssembledPlan::run_forward(const StepContext& context) {
 void AssembledPlan::run_backward(const StepContext& context) {
   if (!observation_->idle()) return observe_backward(context);
   for (auto node = assembly_.nodes.rbegin(); node != assembly_.nodes.rend(); ++node) {
+    if (node->kernel->needs().leaves_branches) continue;  // so that what trails goes on beside who takes them
     factory_->begin_backward();
     node->kernel->backward(context);
   }

@@ -50,7 +50,7 @@ struct KernelNeeds {
   bool gradients_are_one = false;        // input gradients share one memory, which backward writes once
   bool forward_writes_gradient = false;  // of input 0: backward finds it done
   // Of a value's summed gradients: nobody writes the sum, because the backward of the value's writer, which
-  // comes next, reads the branches itself.
+  // comes next, reads the branches itself, and has done so when it ends. This kernel has no backward then.
   bool leaves_branches = false;
   // Backward writes the gradient of input 0 where it has read input 0 for the last time: both may share memory.
   bool gradient_over_input = false;
@@ -102,7 +102,7 @@ struct KernelRequest {
   std::vector<TensorDesc> inputs;  // with batch, in the ports' format; the device decides formats
   TensorDesc output;
   std::vector<bool> input_gradients;  // which inputs' gradients are wanted
-  std::vector<bool> sole_reader;      // which inputs nobody else reads, neither the network's input nor output
+  std::vector<bool> sole_reader{};    // which inputs nobody else reads, neither the network's input nor output
   bool input_is_free = false;         // nobody else reads input 0, forward or backward
   // The unit is one layer, and batch normalisation over the batch alone reads its output: it takes away what a
   // bias adds, whose gradient is therefore zero.
@@ -154,7 +154,7 @@ class KernelFactory {
                                                                 bool gradient) = 0;
   // Forward does nothing (outputs share the input's memory); backward: the input's gradient is the sum of
   // the `branches` gradients, which Binding::input_gradients lists; their sum goes to output_gradient. `writer`
-  // wrote the input; null where it is the network's.
+  // wrote the input; null where it is the network's, and where somebody watches the sum.
   [[nodiscard]] virtual std::unique_ptr<Kernel> prepare_gradient_sum(const TensorDesc& desc,
                                                                      std::size_t branches, Kernel* writer) = 0;
   // True if load() can write pictures in this format, too.

@@ -1,7 +1,6 @@
 #include "emulated_device.h"
 
 #include "cuda/device.h"
-#include "naive_libraries.h"
 
 #include <condition_variable>
 #include <mutex>
@@ -9,7 +8,6 @@
 namespace descent::test {
 
 std::unique_ptr<Device> make_emulated_cuda(const DeviceOptions& options, int ordinal) {
-  const LibrariesAreThere scope(options.kernels == Kernels::library);
   return std::make_unique<CudaDevice>(ordinal, options);
 }
 

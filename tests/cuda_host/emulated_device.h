@@ -9,7 +9,7 @@
 
 namespace descent::test {
 
-// With Kernels::library, naive loops compute convolutions as the library's (naive_libraries.cpp).
+// It finds libraries only where LibrariesAreThere (naive_libraries.h).
 [[nodiscard]] std::unique_ptr<Device> make_emulated_cuda(const DeviceOptions& options, int ordinal = 0);
 
 // Recordings played back so far by all emulated devices.

@@ -1,5 +1,5 @@
 // In place of NVIDIA's libraries: convolutions by naive graphs (naive_conv_graph.cpp), for whole plans whose
-// convolutions are the library's.
+// convolutions are the library's, or some of them.
 #include "naive_libraries.h"
 
 #include "cuda/layouts.h"
@@ -8,6 +8,8 @@
 #include "cuda/library/kernels.h"
 #include "cuda/side_stream.h"
 #include "library_double.h"
+
+#include <utility>
 
 namespace descent {
 
@@ -45,12 +47,10 @@ std::unique_ptr<CudaLibraries> open_cuda_libraries(const CudaContext& context) {
 
 namespace test {
 
-LibrariesAreThere::LibrariesAreThere(bool there) {
-  are_there = there;
-}
+LibrariesAreThere::LibrariesAreThere() : before_(std::exchange(are_there, true)) {}
 
 LibrariesAreThere::~LibrariesAreThere() {
-  are_there = false;
+  are_there = before_;
 }
 
 }  // namespace test

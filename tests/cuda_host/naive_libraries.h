@@ -1,14 +1,17 @@
-// Whether emulated devices that are made meanwhile find libraries.
+// Emulated devices that are made meanwhile find libraries: naive loops, for convolutions.
 #pragma once
 
 namespace descent::test {
 
 class LibrariesAreThere {
  public:
-  explicit LibrariesAreThere(bool there);
+  LibrariesAreThere();
   LibrariesAreThere(const LibrariesAreThere&) = delete;
   LibrariesAreThere& operator=(const LibrariesAreThere&) = delete;
   ~LibrariesAreThere();
+
+ private:
+  bool before_;
 };
 
 }  // namespace descent::test
