@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cuda/norm_ends.h"
+#include "plan/relu_rule.h"
 
 #include <cuda_runtime.h>
 
@@ -93,6 +94,32 @@ __device__ inline ChannelSums total_of_parts(const ChannelSums* partial, int par
     total.second += space[2 * (i * count + thread) + 1];
   }
   return total;
+}
+
+// Adds values, and their squares, of neighbouring channels to their sums.
+template <int width>
+__device__ inline void add_squares(const float (&values)[width], double (&first)[width],
+                                   double (&second)[width]) {
+#pragma unroll
+  for (int i = 0; i < width; ++i) {
+    const auto value = static_cast<double>(values[i]);
+    first[i] += value;
+    second[i] += value * value;
+  }
+}
+
+// Adds g, g·z of neighbouring channels of a normalisation to their sums; g is the gradient of its output
+// through the activation behind it.
+template <int width>
+__device__ inline void add_gradient_terms(const ReluRule& activation, const ChannelForward (&by)[width],
+                                          const float (&z)[width], const float (&dy)[width],
+                                          double (&first)[width], double (&second)[width]) {
+#pragma unroll
+  for (int i = 0; i < width; ++i) {
+    const auto g = static_cast<double>(activation.gradient(normalised(by[i], z[i]), dy[i]));
+    first[i] += g;
+    second[i] += g * static_cast<double>(z[i]);
+  }
 }
 
 // The end of a pass: `total` is what block_totals() gave for `width` channels from `first_channel` on, of which

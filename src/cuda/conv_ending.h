@@ -50,16 +50,4 @@ __device__ inline void write_channels(const ConvEnding<Element>& ending,
   write_pack<width>(destination, values, at, packed, count);
 }
 
-// Adds what was written to the sums.
-template <int width>
-__device__ inline void add_squares(const float (&values)[width], double (&first)[width],
-                                   double (&second)[width]) {
-#pragma unroll
-  for (int i = 0; i < width; ++i) {
-    const auto value = static_cast<double>(values[i]);
-    first[i] += value;
-    second[i] += value * value;
-  }
-}
-
 }  // namespace descent

@@ -241,21 +241,6 @@ __device__ void add_teams(const PictureTiles& tiles, int team, int place, float*
   }
 }
 
-// Σg, Σg·z of the normalisation before, from its output's gradient as it was written.
-template <class Element>
-__device__ void add_gradient_terms(const GradientSums<Element>& of, const ChannelForward (&by)[wide],
-                                   std::int64_t at, const float (&dy)[wide], double (&first)[wide],
-                                   double (&second)[wide]) {
-  float z[wide];
-  load_floats<wide>(of.z + at, z);
-#pragma unroll
-  for (int j = 0; j < wide; ++j) {
-    const auto g = static_cast<double>(of.activation.gradient(normalised(by[j], z[j]), dy[j]));
-    first[j] += g;
-    second[j] += g * static_cast<double>(z[j]);
-  }
-}
-
 // Blocks: x pictures (each takes every gridDim.x-th tile), y tiles of destination channels.
 template <class Element, class Source, int width, int vector>
 __global__ void __launch_bounds__(threads, 2)
@@ -334,7 +319,9 @@ __global__ void __launch_bounds__(threads, 2)
         const std::int64_t at = (first_cell + item.destinations[i]) * gather.out + channel;
         write_channels(ending, channels, sums[i], at, left, destination);
         if (ending.gradient_sums.z != nullptr) {
-          add_gradient_terms(ending.gradient_sums, by, at, sums[i], first, second);
+          float z[wide];
+          load_floats<wide>(ending.gradient_sums.z + at, z);
+          add_gradient_terms(ending.gradient_sums.activation, by, z, sums[i], first, second);
         } else if (takes_sums) {
           add_squares(sums[i], first, second);
         }

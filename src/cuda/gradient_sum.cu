@@ -30,7 +30,7 @@ class GradientSumKernel final : public CudaKernel, public BranchedGradient {
     needs_.inputs = {desc.format()};
     needs_.output = desc.format();
     needs_.output_is_input = true;
-    if (branches > std::size_t{most_branches}) {
+    if (branches > most_branches) {
       throw Error("a value is read by " + std::to_string(branches) + " layers; on a CUDA device at most " +
                   std::to_string(most_branches) + " may");
     }
@@ -54,8 +54,8 @@ class GradientSumKernel final : public CudaKernel, public BranchedGradient {
     });
   }
 
-  void leave_to(BranchReader& reader) override {
-    if (!reader.take(*this)) return;
+  void leave_to(BranchReader& writer) override {
+    if (!writer.take(*this)) return;
     needs_.leaves_branches = true;
     backward_report_ = {};
   }

@@ -70,16 +70,9 @@ struct JoinTerms {
     float values[width];
     load_floats<width>(z + at, values);
     gradient.template write<width>(at, gradients);
-#pragma unroll
-    for (int i = 0; i < width; ++i) {
-      const auto g = static_cast<double>(rule.gradient(normalised(with[i], values[i]), gradients[i]));
-      first[i] += g;
-      second[i] += g * static_cast<double>(values[i]);
-    }
+    add_gradient_terms(rule, with, values, gradients, first, second);
   }
-  [[nodiscard]] __device__ const ChannelForward* coefficients() const {
-    return by;
-  }
+  [[nodiscard]] __device__ const ChannelForward* coefficients() const { return by; }
 };
 
 }  // namespace

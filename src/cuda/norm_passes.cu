@@ -19,16 +19,9 @@ struct InputTerms {
                       const ChannelForward (&/*by*/)[width]) const {
     float values[width];
     load_floats<width>(x + at, values);
-#pragma unroll
-    for (int i = 0; i < width; ++i) {
-      const auto value = static_cast<double>(values[i]);
-      first[i] += value;
-      second[i] += value * value;
-    }
+    add_squares(values, first, second);
   }
-  [[nodiscard]] __device__ const ChannelForward* coefficients() const {
-    return nullptr;
-  }
+  [[nodiscard]] __device__ const ChannelForward* coefficients() const { return nullptr; }
 };
 
 // g, g·x
@@ -47,16 +40,9 @@ struct GradientTerms {
     float gradients[width];
     load_floats<width>(x + at, values);
     load_floats<width>(dy + at, gradients);
-#pragma unroll
-    for (int i = 0; i < width; ++i) {
-      const auto g = static_cast<double>(rule.gradient(normalised(with[i], values[i]), gradients[i]));
-      first[i] += g;
-      second[i] += g * static_cast<double>(values[i]);
-    }
+    add_gradient_terms(rule, with, values, gradients, first, second);
   }
-  [[nodiscard]] __device__ const ChannelForward* coefficients() const {
-    return by;
-  }
+  [[nodiscard]] __device__ const ChannelForward* coefficients() const { return by; }
 };
 
 // What an element becomes, with the numbers of its channel.
