@@ -56,7 +56,7 @@ struct AddGradient {
   template <int width>
   __device__ void compute(std::int64_t at) const {
     float values[width];
-    gradient.template write<width>(at, values);
+    gradient.write(at, gradient.template load<width>(at), values);
   }
 };
 

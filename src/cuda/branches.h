@@ -23,20 +23,42 @@ struct Branches {
       from[i] = static_cast<const Element*>(branches[static_cast<std::size_t>(i)]);
   }
 
+  // Unknown ones are added up where they are loaded.
+  template <int width>
+  struct Loaded {
+    Pack<Element, width> packs[known == 0 ? 1 : known];
+  };
+  template <int width>
+  [[nodiscard]] __device__ Loaded<width> load(std::int64_t at) const {
+    Loaded<width> loaded;
+    if constexpr (known == 0) {
+      float total[width];
+      load_floats<width>(from[0] + at, total);
+      for (int branch = 1; branch < count; ++branch) add(load_pack<width>(from[branch] + at), total);
+      loaded.packs[0] = to_pack<Element>(total);
+    } else {
+#pragma unroll
+      for (int branch = 0; branch < known; ++branch) loaded.packs[branch] = load_pack<width>(from[branch] + at);
+    }
+    return loaded;
+  }
+
   // Their sum in f32, rounded once, at the end.
   template <int width>
-  __device__ void sum(std::int64_t at, float (&total)[width]) const {
-    load_floats<width>(from[0] + at, total);
-    const int all = known == 0 ? count : known;
+  __device__ void sum(const Loaded<width>& loaded, float (&total)[width]) const {
+    to_floats(loaded.packs[0], total);
 #pragma unroll
-    for (int branch = 1; branch < all; ++branch) {
-      float more[width];
-      load_floats<width>(from[branch] + at, more);
+    for (int branch = 1; branch < known; ++branch) add(loaded.packs[branch], total);
+    if constexpr (known > 1) round_floats<Element>(total);
+  }
+
+ private:
+  template <int width>
+  static __device__ void add(const Pack<Element, width>& pack, float (&total)[width]) {
+    float more[width];
+    to_floats(pack, more);
 #pragma unroll
-      for (int i = 0; i < width; ++i) total[i] += more[i];
-    }
-#pragma unroll
-    for (int i = 0; i < width; ++i) total[i] = to_f32(to_element<Element>(total[i]));
+    for (int i = 0; i < width; ++i) total[i] += more[i];
   }
 };
 

@@ -3,8 +3,8 @@
 // there, which saves a launch. Sums are in double, so that the variance may come from Σx and Σx² in one pass.
 #pragma once
 
+#include "cuda/activation.h"
 #include "cuda/norm_ends.h"
-#include "plan/relu_rule.h"
 
 #include <cuda_runtime.h>
 
@@ -114,9 +114,17 @@ template <int width>
 __device__ inline void add_gradient_terms(const ReluRule& activation, const ChannelForward (&by)[width],
                                           const float (&z)[width], const float (&dy)[width],
                                           double (&first)[width], double (&second)[width]) {
+  float gradients[width];
+  float activated[width];
 #pragma unroll
   for (int i = 0; i < width; ++i) {
-    const auto g = static_cast<double>(activation.gradient(normalised(by[i], z[i]), dy[i]));
+    gradients[i] = dy[i];
+    activated[i] = normalised(by[i], z[i]);
+  }
+  activation_gradient(activation, activated, gradients);
+#pragma unroll
+  for (int i = 0; i < width; ++i) {
+    const auto g = static_cast<double>(gradients[i]);
     first[i] += g;
     second[i] += g * static_cast<double>(z[i]);
   }

@@ -1,6 +1,7 @@
 // The end of a convolution's kernels: from sums in registers to memory.
 #pragma once
 
+#include "cuda/activation.h"
 #include "cuda/conv_passes.h"
 #include "cuda/pack.h"
 
@@ -10,12 +11,8 @@ namespace descent {
 template <int width, class Element>
 __device__ inline void write_pack(Element* to, float (&values)[width], std::int64_t at, bool packed,
                                   int count) {
-  Pack<Element, width> pack;
-#pragma unroll
-  for (int i = 0; i < width; ++i) {
-    pack.values[i] = to_element<Element>(values[i]);
-    values[i] = to_f32(pack.values[i]);
-  }
+  const Pack<Element, width> pack = to_pack<Element>(values);
+  to_floats(pack, values);
   if (packed) return store_pack<width>(to + at, pack);
 #pragma unroll
   for (int i = 0; i < width; ++i) {
@@ -43,10 +40,7 @@ __device__ inline void write_channels(const ConvEnding<Element>& ending,
   if (ending.before != nullptr) {
     write_pack<width>(ending.before, values, at, packed, count);  // rounded, as backward will read it
   }
-  if (ending.activates) {
-#pragma unroll
-    for (int i = 0; i < width; ++i) values[i] = ending.activation.value(values[i]);
-  }
+  if (ending.activates) activate(ending.activation, values);
   write_pack<width>(destination, values, at, packed, count);
 }
 

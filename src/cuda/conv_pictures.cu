@@ -25,15 +25,20 @@ constexpr int threads = PictureTiles::threads;
 constexpr int high = PictureTiles::high;
 constexpr int wide = PictureTiles::wide;
 
-// What pictures are loaded from; `at` counts elements.
+// What pictures are loaded from: `fetch` reads, `make` gives the values and may write; `at` counts elements.
 template <class Element>
 struct PlainSource {
   const Element* from;
 
   __device__ void prepare(int /*channels*/) const {}
   template <int vector>
-  __device__ void load(std::int64_t at, int /*channel*/, bool /*first*/, float (&values)[vector]) const {
-    load_floats<vector>(from + at, values);
+  [[nodiscard]] __device__ Pack<Element, vector> fetch(std::int64_t at) const {
+    return load_pack<vector>(from + at);
+  }
+  template <int vector>
+  __device__ void make(const Pack<Element, vector>& fetched, std::int64_t /*at*/, int /*channel*/,
+                       bool /*first*/, float (&values)[vector]) const {
+    to_floats(fetched, values);
   }
 };
 
@@ -66,15 +71,20 @@ struct NormalisingSource {
     for (int i = static_cast<int>(threadIdx.x); i < channels; i += threads) Table::put(i, of.by[i]);
   }
   template <int vector>
-  __device__ void load(std::int64_t at, int channel, bool first, float (&values)[vector]) const {
+  [[nodiscard]] __device__ Pack<Element, vector> fetch(std::int64_t at) const {
+    return load_pack<vector>(of.z + at);
+  }
+  template <int vector>
+  __device__ void make(const Pack<Element, vector>& fetched, std::int64_t at, int channel, bool first,
+                       float (&values)[vector]) const {
     float numbers[3][vector];
     Table::read(channel, numbers);
-    load_floats<vector>(of.z + at, values);
+    to_floats(fetched, values);
 #pragma unroll
-    for (int i = 0; i < vector; ++i) {
-      const ChannelForward by{numbers[0][i], numbers[1][i], numbers[2][i]};
-      values[i] = to_f32(to_element<Element>(of.activation.value(normalised(by, values[i]))));
-    }
+    for (int i = 0; i < vector; ++i)
+      values[i] = normalised({numbers[0][i], numbers[1][i], numbers[2][i]}, values[i]);
+    activate(of.activation, values);
+    round_floats<Element>(values);
     if (first) store_floats<vector>(of.y + at, values);
   }
 };
@@ -95,19 +105,34 @@ struct GradientSource {
     }
   }
   template <int vector>
-  __device__ void load(std::int64_t at, int channel, bool first, float (&values)[vector]) const {
+  struct Fetched {
+    Pack<Element, vector> z;
+    Pack<Element, vector> dy;
+  };
+  template <int vector>
+  [[nodiscard]] __device__ Fetched<vector> fetch(std::int64_t at) const {
+    return {load_pack<vector>(gradient.z + at), load_pack<vector>(gradient.dy + at)};
+  }
+  template <int vector>
+  __device__ void make(const Fetched<vector>& fetched, std::int64_t at, int channel, bool first,
+                       float (&values)[vector]) const {
     float numbers[6][vector];
     Table::read(channel, numbers);
     float dy[vector];
-    load_floats<vector>(gradient.z + at, values);
-    load_floats<vector>(gradient.dy + at, dy);
+    float activated[vector];
+    to_floats(fetched.z, values);
+    to_floats(fetched.dy, dy);
+#pragma unroll
+    for (int i = 0; i < vector; ++i)
+      activated[i] = normalised({numbers[0][i], numbers[1][i], numbers[2][i]}, values[i]);
+    activation_gradient(gradient.activation, activated, dy);
 #pragma unroll
     for (int i = 0; i < vector; ++i) {
       const ChannelForward by{numbers[0][i], numbers[1][i], numbers[2][i]};
       const ChannelBackward back{numbers[3][i], numbers[4][i], numbers[5][i]};
-      const float g = gradient.activation.gradient(normalised(by, values[i]), dy[i]);
-      values[i] = to_f32(to_element<Element>(norm_gradient(by, back, values[i], g)));
+      values[i] = norm_gradient(by, back, values[i], dy[i]);
     }
+    round_floats<Element>(values);
     if (first) store_floats<vector>(gradient.dz + at, values);
   }
 };
@@ -135,35 +160,58 @@ __device__ void load_weights(const Gather& gather, const PictureTiles& tiles, in
   }
 }
 
-// The pixels of `count` pictures into their frames. `at`: the first of them in the source.
+// Where a few neighbouring elements of the pictures come from and go to, behind the first that is loaded.
+struct FramePlace {
+  int at = 0;
+  int to = 0;
+  int channel = 0;
+
+  FramePlace() = default;
+  __device__ FramePlace(const Gather& gather, const PictureTiles& tiles, int number, int vector) {
+    const int line = tiles.by_row_vectors.quotient(number);
+    const int picture = tiles.by_rows.quotient(line);
+    const int row = line - picture * tiles.loaded_rows(gather);
+    const int element = (number - line * tiles.row_vectors) * vector;
+    const int column = tiles.by_in.quotient(element);
+    channel = element - column * gather.in;
+    at = (picture * gather.rows.source + row) * gather.columns.source * gather.in + element;
+    to = ((picture * tiles.rows + row) * tiles.columns + column) * tiles.pitch + channel;
+  }
+};
+
+// The pixels of `count` pictures into their frames. `at`: the first of them in the source. A thread reads some
+// before it makes, and writes, the first: behind a store the compiler would start no read.
 template <int vector, class Source>
 __device__ void load_frames(const Gather& gather, const PictureTiles& tiles, int count, const Source& source,
                             std::int64_t at, float* frames) {
+  constexpr int batch = 4;
   const bool first = blockIdx.y == 0;
-  const int rows = tiles.loaded_rows(gather);
-  const int all = count * rows * tiles.row_vectors;
-  const int source_row = gather.columns.source * gather.in;
-  at += tiles.loaded_row() * source_row + tiles.loaded_column() * gather.in;
+  const int all = count * tiles.loaded_rows(gather) * tiles.row_vectors;
+  at += (tiles.loaded_row() * gather.columns.source + tiles.loaded_column()) * gather.in;
   frames +=
       ((tiles.loaded_row() - tiles.first_row) * tiles.columns + tiles.loaded_column() - tiles.first_column) *
       tiles.pitch;
-#pragma unroll 4
-  for (int i = static_cast<int>(threadIdx.x); i < all; i += threads) {
-    const int line = tiles.by_row_vectors.quotient(i);
-    const int picture = tiles.by_rows.quotient(line);
-    const int row = line - picture * rows;
-    const int element = (i - line * tiles.row_vectors) * vector;
-    const int column = tiles.by_in.quotient(element);
-    const int channel = element - column * gather.in;
-    float values[vector];
-    source.template load<vector>(at + (picture * gather.rows.source + row) * source_row + element, channel,
-                                 first, values);
-    float* const to = frames + ((picture * tiles.rows + row) * tiles.columns + column) * tiles.pitch + channel;
-    if (tiles.width == vector) {
-      store_floats<vector>(to, values);
-    } else {
+  for (int begin = static_cast<int>(threadIdx.x); begin < all; begin += batch * threads) {
+    FramePlace places[batch];
+    decltype(source.template fetch<vector>(at)) fetched[batch]{};
 #pragma unroll
-      for (int j = 0; j < vector; ++j) to[j] = values[j];  // neighbouring pixels of one channel
+    for (int i = 0; i < batch; ++i) {
+      if (begin + i * threads >= all) continue;
+      places[i] = FramePlace(gather, tiles, begin + i * threads, vector);
+      fetched[i] = source.template fetch<vector>(at + places[i].at);
+    }
+#pragma unroll
+    for (int i = 0; i < batch; ++i) {
+      if (begin + i * threads >= all) continue;
+      float values[vector];
+      source.make(fetched[i], at + places[i].at, places[i].channel, first, values);
+      float* const to = frames + places[i].to;
+      if (tiles.width == vector) {
+        store_floats<vector>(to, values);
+      } else {
+#pragma unroll
+        for (int j = 0; j < vector; ++j) to[j] = values[j];  // neighbouring pixels of one channel
+      }
     }
   }
 }

@@ -78,14 +78,25 @@ struct WeightTable {
     back[2][output] = backward.shift;
   }
 
-  template <class Element>
-  [[nodiscard]] __device__ float gradient(const OutputGradient<Element>& of, int output, float dy,
-                                          float z) const {
-    if (of.z == nullptr) return dy;
-    if (of.by == nullptr) return of.activation.gradient(z, dy);
-    const ChannelForward forward{by[0][output], by[1][output], by[2][output]};
-    const ChannelBackward backward{back[0][output], back[1][output], back[2][output]};
-    return norm_gradient(forward, backward, z, of.activation.gradient(normalised(forward, z), dy));
+  // From dy to dz, of outputs from `output` on.
+  template <class Element, int width>
+  __device__ void differentiate(const OutputGradient<Element>& of, int output, const float (&z)[width],
+                                float (&gradient)[width]) const {
+    if (of.z == nullptr) return;
+    if (of.by == nullptr) return activation_gradient(of.activation, z, gradient);
+    ChannelForward forward[width];
+    float activated[width];
+#pragma unroll
+    for (int i = 0; i < width; ++i) {
+      forward[i] = {by[0][output + i], by[1][output + i], by[2][output + i]};
+      activated[i] = normalised(forward[i], z[i]);
+    }
+    activation_gradient(of.activation, activated, gradient);
+#pragma unroll
+    for (int i = 0; i < width; ++i) {
+      const ChannelBackward backward{back[0][output + i], back[1][output + i], back[2][output + i]};
+      gradient[i] = norm_gradient(forward[i], backward, z[i], gradient[i]);
+    }
   }
 };
 
@@ -196,10 +207,9 @@ struct CarriedGradients {
       float values[width] = {};
       if (item.exists) {
 #pragma unroll
-        for (int j = 0; j < width; ++j) {
-          const float value = table.gradient(gradient, item.output + j, dy[i][j], z[i][j]);
-          values[j] = to_f32(to_element<Element>(value));
-        }
+        for (int j = 0; j < width; ++j) values[j] = dy[i][j];
+        table.differentiate(gradient, item.output, z[i], values);
+        round_floats<Element>(values);
         if (writes) store_floats<width>(gradient.dz + item.at, values);
       }
       store_floats<width>(slice + item.place * tiles.outputs + item.output, values);

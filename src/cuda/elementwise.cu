@@ -1,7 +1,7 @@
 // Kernels that see one element at a time: bound by the bytes that they read and write (each_pack.h).
+#include "cuda/activation.h"
 #include "cuda/cuda_kernel.h"
 #include "cuda/each_pack.h"
-#include "plan/relu_rule.h"
 
 namespace descent {
 namespace {
@@ -16,8 +16,7 @@ struct Activating {
   __device__ void compute(std::int64_t at) const {
     float values[width];
     load_floats<width>(x + at, values);
-#pragma unroll
-    for (int i = 0; i < width; ++i) values[i] = rule.value(values[i]);
+    activate(rule, values);
     store_floats<width>(y + at, values);
   }
 };
@@ -35,8 +34,7 @@ struct Differentiating {
     float gradients[width];
     load_floats<width>(x + at, values);
     load_floats<width>(dy + at, gradients);
-#pragma unroll
-    for (int i = 0; i < width; ++i) gradients[i] = rule.gradient(values[i], gradients[i]);
+    activation_gradient(rule, values, gradients);
     store_floats<width>(dx + at, gradients);
   }
 };

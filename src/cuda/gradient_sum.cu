@@ -16,7 +16,7 @@ struct Summing {
   template <int width>
   __device__ void compute(std::int64_t at) const {
     float total[width];
-    branches.sum(at, total);
+    branches.sum(branches.template load<width>(at), total);
     store_floats<width>(sum + at, total);
   }
 };

@@ -3,6 +3,8 @@
 // __launch_bounds__, rounding arithmetic). tests/cuda_host/cuda has this file's counterpart.
 #pragma once
 
+#include "plan/element.h"
+
 #include <cuda_runtime.h>
 
 #include <nv/target>
@@ -16,6 +18,18 @@ template <class T>
 __device__ T* dynamic_shared() {
   extern __shared__ __align__(16) unsigned char descent_dynamic_shared[];
   return reinterpret_cast<T*>(descent_dynamic_shared);
+}
+
+// Both rounded as to_bf16() does, `low` in the lower half: one instruction where that takes eight for each.
+// What is not a number stays so.
+__device__ inline std::uint32_t round_pair(float low, float high) {
+  std::uint32_t pair = 0;
+  NV_IF_ELSE_TARGET(NV_PROVIDES_SM_80,
+                    (asm("cvt.rn.bf16x2.f32 %0, %1, %2;"
+                         : "=r"(pair)
+                         : "f"(high), "f"(low));),
+                    (pair = std::uint32_t{to_bf16(low).bits} | std::uint32_t{to_bf16(high).bits} << 16U;))
+  return pair;
 }
 
 // Asynchronous copies of 16 bytes into shared memory; zeros where `valid` is false. Addresses are multiples

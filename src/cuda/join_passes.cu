@@ -11,12 +11,12 @@ namespace descent {
 namespace {
 
 template <class Element, int width>
-__device__ void load_normalised(const SumInput<Element>& input, const ChannelForward (&by)[width],
-                                std::int64_t at, float (&values)[width]) {
-  load_floats<width>(input.from + at, values);
+__device__ void normalise_input(const ReluRule& activation, const ChannelForward (&by)[width],
+                                float (&values)[width]) {
 #pragma unroll
-  for (int i = 0; i < width; ++i)
-    values[i] = to_f32(to_element<Element>(input.activation.value(normalised(by[i], values[i]))));
+  for (int i = 0; i < width; ++i) values[i] = normalised(by[i], values[i]);
+  activate(activation, values);
+  round_floats<Element>(values);
 }
 
 template <class Element, bool both>
@@ -41,15 +41,22 @@ struct Joining {
     return all;
   }
   template <int width>
-  __device__ void compute(std::int64_t at, const Channels<width>& all) const {
+  struct Loaded {
+    Pack<Element, width> a;
+    Pack<Element, width> b;
+  };
+  template <int width>
+  [[nodiscard]] __device__ Loaded<width> load(std::int64_t at) const {
+    return {load_pack<width>(a.from + at), load_pack<width>(b.from + at)};
+  }
+  template <int width>
+  __device__ void compute(std::int64_t at, const Loaded<width>& loaded, const Channels<width>& all) const {
     float first[width];
     float second[width];
-    load_normalised<Element>(a, all.a, at, first);
-    if constexpr (both) {
-      load_normalised<Element>(b, all.b, at, second);
-    } else {
-      load_floats<width>(b.from + at, second);
-    }
+    to_floats(loaded.a, first);
+    to_floats(loaded.b, second);
+    normalise_input<Element>(a.activation, all.a, first);
+    if constexpr (both) normalise_input<Element>(b.activation, all.b, second);
     ending.template finish<width>(at, first, second);
   }
 };
@@ -64,12 +71,21 @@ struct JoinTerms {
   using Finish = NormGradients;
 
   template <int width>
-  __device__ void add(std::int64_t at, int /*channel*/, double (&first)[width], double (&second)[width],
-                      const ChannelForward (&with)[width]) const {
+  struct Loaded {
+    Pack<Element, width> z;
+    typename SumGradient<Element, known>::template Loaded<width> gradient;
+  };
+  template <int width>
+  [[nodiscard]] __device__ Loaded<width> load(std::int64_t at) const {
+    return {load_pack<width>(z + at), gradient.template load<width>(at)};
+  }
+  template <int width>
+  __device__ void add(std::int64_t at, const Loaded<width>& loaded, double (&first)[width],
+                      double (&second)[width], const ChannelForward (&with)[width]) const {
     float gradients[width];
     float values[width];
-    load_floats<width>(z + at, values);
-    gradient.template write<width>(at, gradients);
+    to_floats(loaded.z, values);
+    gradient.write(at, loaded.gradient, gradients);
     add_gradient_terms(rule, with, values, gradients, first, second);
   }
   [[nodiscard]] __device__ const ChannelForward* coefficients() const { return by; }

@@ -3,6 +3,7 @@
 // with are taken where the gradient is written.
 #pragma once
 
+#include "cuda/activation.h"
 #include "cuda/branches.h"
 #include "cuda/norm_passes.h"
 
@@ -22,13 +23,15 @@ struct SumEnding {
   __device__ void finish(std::int64_t at, const float (&a)[width], const float (&b)[width]) const {
     float values[width];
     Pack<Slope, width> kept;
+    by_least_rule(rule, [&](const auto& least) {
 #pragma unroll
-    for (int i = 0; i < width; ++i) {
-      const float sum = a[i] + b[i];
-      values[i] = rule.value(sum);
-      const Slope slope = sum > 0 ? Slope::one : Slope::leak;
-      kept.values[i] = rule.before_limit(sum) <= rule.most ? slope : Slope::none;
-    }
+      for (int i = 0; i < width; ++i) {
+        const float sum = a[i] + b[i];
+        values[i] = least.value(sum);
+        const Slope slope = sum > 0 ? Slope::one : Slope::leak;
+        kept.values[i] = least.passes(sum) ? slope : Slope::none;
+      }
+    });
     store_floats<width>(y + at, values);
     if (slopes != nullptr) store_pack<width>(slopes + at, kept);
   }
@@ -42,17 +45,28 @@ struct SumGradient {
   float leak;
   Element* gradient;
 
+  template <int width>
+  struct Loaded {
+    typename Branches<Element, known>::template Loaded<width> branches;
+    Pack<Slope, width> kept;
+  };
+  template <int width>
+  [[nodiscard]] __device__ Loaded<width> load(std::int64_t at) const {
+    return {branches.template load<width>(at), load_pack<width>(slopes + at)};
+  }
   // Leaves in `values` what it has written.
   template <int width>
-  __device__ void write(std::int64_t at, float (&values)[width]) const {
-    branches.sum(at, values);
-    const Pack<Slope, width> kept = load_pack<width>(slopes + at);
+  __device__ void write(std::int64_t at, const Loaded<width>& loaded, float (&values)[width]) const {
+    branches.sum(loaded.branches, values);
 #pragma unroll
     for (int i = 0; i < width; ++i) {
-      const float leaky = kept.values[i] == Slope::leak ? leak * values[i] : 0.0F;
-      values[i] = to_f32(to_element<Element>(kept.values[i] == Slope::one ? values[i] : leaky));
+      const Slope slope = loaded.kept.values[i];
+      const float leaky = slope == Slope::leak ? leak * values[i] : 0.0F;
+      values[i] = slope == Slope::one ? values[i] : leaky;
     }
-    store_floats<width>(gradient + at, values);
+    const Pack<Element, width> pack = to_pack<Element>(values);
+    store_pack<width>(gradient + at, pack);
+    to_floats(pack, values);
   }
 };
 

@@ -8,6 +8,13 @@ namespace descent {
 
 namespace {
 
+// An element's input and its output's gradient.
+template <class Element, int width>
+struct Pair {
+  Pack<Element, width> x;
+  Pack<Element, width> dy;
+};
+
 // The terms that are summed: x, x².
 template <class Element>
 struct InputTerms {
@@ -15,10 +22,14 @@ struct InputTerms {
   using Finish = NormStatistics;
 
   template <int width>
-  __device__ void add(std::int64_t at, int /*channel*/, double (&first)[width], double (&second)[width],
-                      const ChannelForward (&/*by*/)[width]) const {
+  [[nodiscard]] __device__ Pack<Element, width> load(std::int64_t at) const {
+    return load_pack<width>(x + at);
+  }
+  template <int width>
+  __device__ void add(std::int64_t /*at*/, const Pack<Element, width>& loaded, double (&first)[width],
+                      double (&second)[width], const ChannelForward (&/*by*/)[width]) const {
     float values[width];
-    load_floats<width>(x + at, values);
+    to_floats(loaded, values);
     add_squares(values, first, second);
   }
   [[nodiscard]] __device__ const ChannelForward* coefficients() const { return nullptr; }
@@ -34,12 +45,16 @@ struct GradientTerms {
   using Finish = NormGradients;
 
   template <int width>
-  __device__ void add(std::int64_t at, int /*channel*/, double (&first)[width], double (&second)[width],
-                      const ChannelForward (&with)[width]) const {
+  [[nodiscard]] __device__ Pair<Element, width> load(std::int64_t at) const {
+    return {load_pack<width>(x + at), load_pack<width>(dy + at)};
+  }
+  template <int width>
+  __device__ void add(std::int64_t /*at*/, const Pair<Element, width>& loaded, double (&first)[width],
+                      double (&second)[width], const ChannelForward (&with)[width]) const {
     float values[width];
     float gradients[width];
-    load_floats<width>(x + at, values);
-    load_floats<width>(dy + at, gradients);
+    to_floats(loaded.x, values);
+    to_floats(loaded.dy, gradients);
     add_gradient_terms(rule, with, values, gradients, first, second);
   }
   [[nodiscard]] __device__ const ChannelForward* coefficients() const { return by; }
@@ -65,11 +80,17 @@ struct Normalising {
     return all;
   }
   template <int width>
-  __device__ void compute(std::int64_t at, const Channels<width>& all) const {
+  [[nodiscard]] __device__ Pack<Element, width> load(std::int64_t at) const {
+    return load_pack<width>(x + at);
+  }
+  template <int width>
+  __device__ void compute(std::int64_t at, const Pack<Element, width>& loaded,
+                          const Channels<width>& all) const {
     float values[width];
-    load_floats<width>(x + at, values);
+    to_floats(loaded, values);
 #pragma unroll
-    for (int i = 0; i < width; ++i) values[i] = rule.value(normalised(all.by[i], values[i]));
+    for (int i = 0; i < width; ++i) values[i] = normalised(all.by[i], values[i]);
+    activate(rule, values);
     store_floats<width>(y + at, values);
   }
 };
@@ -119,16 +140,22 @@ struct Differentiating {
     return all;
   }
   template <int width>
-  __device__ void compute(std::int64_t at, const Channels<width>& all) const {
+  [[nodiscard]] __device__ Pair<Element, width> load(std::int64_t at) const {
+    return {load_pack<width>(x + at), load_pack<width>(dy + at)};
+  }
+  template <int width>
+  __device__ void compute(std::int64_t at, const Pair<Element, width>& loaded,
+                          const Channels<width>& all) const {
     float values[width];
     float gradients[width];
-    load_floats<width>(x + at, values);
-    load_floats<width>(dy + at, gradients);
+    float activated[width];
+    to_floats(loaded.x, values);
+    to_floats(loaded.dy, gradients);
 #pragma unroll
-    for (int i = 0; i < width; ++i) {
-      const float g = rule.gradient(normalised(all.by[i], values[i]), gradients[i]);
-      values[i] = norm_gradient(all.by[i], all.back[i], values[i], g);
-    }
+    for (int i = 0; i < width; ++i) activated[i] = normalised(all.by[i], values[i]);
+    activation_gradient(rule, activated, gradients);
+#pragma unroll
+    for (int i = 0; i < width; ++i) values[i] = norm_gradient(all.by[i], all.back[i], values[i], gradients[i]);
     store_floats<width>(dx + at, values);
   }
 };

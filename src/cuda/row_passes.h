@@ -1,7 +1,8 @@
 // Passes over rows × channels, channels innermost: sums a channel, and work on each element with the numbers of
 // its channel. Bound by memory.
 // Idea: a thread keeps to its channels, whose numbers it holds in registers, and walks down the rows; 16 bytes
-// are read at a time where the channels allow it, four channels where sums are taken.
+// are read at a time where the channels allow it, four channels where sums are taken. It reads some rows before
+// it works on the first, and writes: behind a store the compiler would start no read.
 #pragma once
 
 #include "cuda/channel_sums.h"
@@ -17,14 +18,30 @@ namespace descent {
 
 inline constexpr int row_threads = 256;
 
+// use(row, load(row)) for every step-th row from `begin` on; `batch` rows are loaded before the first of them
+// is used, as long as there are so many.
+template <int batch, class Load, class Use>
+__device__ inline void in_batches(std::int64_t begin, std::int64_t step, std::int64_t end, const Load& load,
+                                  const Use& use) {
+  for (; begin + (batch - 1) * step < end; begin += batch * step) {
+    decltype(load(begin)) loads[batch];
+#pragma unroll
+    for (int i = 0; i < batch; ++i) loads[i] = load(begin + i * step);
+#pragma unroll
+    for (int i = 0; i < batch; ++i) use(begin + i * step, loads[i]);
+  }
+#pragma unroll 1
+  for (; begin < end; begin += step) use(begin, load(begin));
+}
+
 struct SumShape {
   std::int64_t rows;
   int channels;
   int lanes;  // threads side by side, each with a pack of channels; a power of two
 };
 
-// Terms: `add` adds those of some neighbouring channels of a row to the sums; `coefficients`, a number of each
-// channel that they need, or null; `Finish`, what becomes of the sums.
+// Terms: `load`, what they need of some neighbouring channels of a row; `add` adds them to the sums;
+// `coefficients`, a number of each channel that they need, or null; `Finish`, what becomes of the sums.
 template <int width, class Terms>
 __global__ void __launch_bounds__(row_threads)
     sum_rows(SumShape shape, Terms terms, PartialSums sums, typename Terms::Finish finish) {
@@ -42,12 +59,14 @@ __global__ void __launch_bounds__(row_threads)
 #pragma unroll
       for (int i = 0; i < width; ++i) by[i] = terms.coefficients()[channel + i];
     }
+    constexpr int rows_at_once = 4;
+    const std::int64_t row =
+        static_cast<std::int64_t>(blockIdx.x) * rows + static_cast<int>(threadIdx.x) / lanes;
     const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * rows;
-    std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * rows + static_cast<int>(threadIdx.x) / lanes;
-#pragma unroll 4
-    for (; row < shape.rows; row += step) {
-      terms.template add<width>(row * shape.channels + channel, channel, first, second, by);
-    }
+    const auto place = [&](std::int64_t number) { return number * shape.channels + channel; };
+    in_batches<rows_at_once>(
+        row, step, shape.rows, [&](std::int64_t number) { return terms.template load<width>(place(number)); },
+        [&](std::int64_t number, const auto& loaded) { terms.add(place(number), loaded, first, second, by); });
   }
   const double total = block_totals<width>(first, second, lanes, row_threads, space);
   const int end = std::min(shape.channels, tile + lanes * width);
@@ -71,7 +90,8 @@ void launch_sums(const CudaContext& context, std::string_view name, const NormRo
          finish);
 }
 
-// Work: `channels`, the numbers of some neighbouring channels; `compute`, their elements in a row.
+// Work: `channels`, the numbers of some neighbouring channels; `load`, their elements in a row; `compute`, what
+// becomes of them.
 // The number of threads that work is a multiple of the packs a row: each stays with its channels.
 template <int width, class Work>
 __global__ void __launch_bounds__(row_threads)
@@ -81,9 +101,10 @@ __global__ void __launch_bounds__(row_threads)
   const unsigned thread = blockIdx.x * row_threads + threadIdx.x;
   if (thread >= working || thread >= packs) return;
   const auto channels = work.template channels<width>(static_cast<int>(thread % packs_a_row) * width);
-#pragma unroll 2
-  for (std::int64_t pack = thread; pack < packs; pack += working)
-    work.template compute<width>(pack * width, channels);
+  constexpr int packs_at_once = 2;
+  in_batches<packs_at_once>(
+      thread, working, packs, [&](std::int64_t pack) { return work.template load<width>(pack * width); },
+      [&](std::int64_t pack, const auto& loaded) { work.compute(pack * width, loaded, channels); });
 }
 
 template <int width, class Work>

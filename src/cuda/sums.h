@@ -6,7 +6,7 @@
 namespace descent {
 
 // Several neighbours that are read and written at once; addresses are multiples of its size.
-template <class T, unsigned count>
+template <class T, int count>
 struct alignas(sizeof(T) * count) Pack {
   T values[count];
 };

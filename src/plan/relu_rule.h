@@ -38,6 +38,8 @@ struct ReluRule {
     const T slope = x > 0.0F ? dy : leak * dy;
     return before_limit(x) <= most ? slope : T{};
   }
+  // Whether anything of the gradient comes through.
+  [[nodiscard]] constexpr bool passes(float x) const { return before_limit(x) <= most; }
 };
 
 // The same where it has no limit and leaks: half of the arithmetic. (The gradients of this and the next differ
@@ -53,6 +55,7 @@ struct LeakyRule {
   [[nodiscard, gnu::always_inline]] constexpr T gradient(T x, T dy) const {
     return x > 0.0F ? dy : leak * dy;
   }
+  [[nodiscard]] constexpr bool passes(float /*x*/) const { return true; }
 };
 
 // And where it has no limit and does not leak.
@@ -67,6 +70,7 @@ struct PlainRule {
   [[nodiscard, gnu::always_inline]] constexpr T gradient(T x, T dy) const {
     return x > 0.0F ? dy : T{};
   }
+  [[nodiscard]] constexpr bool passes(float x) const { return x > 0.0F; }
 };
 
 // In its place where there is none.
@@ -79,6 +83,7 @@ struct NoActivation {
   [[nodiscard, gnu::always_inline]] constexpr T gradient(T /*x*/, T dy) const {
     return dy;
   }
+  [[nodiscard]] constexpr bool passes(float /*x*/) const { return true; }
 };
 
 // f(the rule of least arithmetic that does what `rule` does); null: NoActivation.

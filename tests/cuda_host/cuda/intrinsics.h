@@ -16,6 +16,10 @@ T* dynamic_shared() {
   return static_cast<T*>(cuda_host::dynamic_shared());
 }
 
+inline std::uint32_t round_pair(float low, float high) {
+  return std::uint32_t{to_bf16(low).bits} | std::uint32_t{to_bf16(high).bits} << 16U;
+}
+
 inline void copy_async(void* to, const void* from, bool valid) {
   if (valid) {
     std::memcpy(to, from, 16);
