@@ -26,27 +26,65 @@ __device__ inline bool is_last_block(unsigned* counter, unsigned blocks) {
   return found;
 }
 
+// Adds up each of `count` sums, a power of two, over the lanes of a warp that are multiples of `lanes`, a power
+// of two, apart. A lane gives half of its sums away for the other half, as long as it has several: `count` or a
+// few more exchanges where butterflies would take that many for each step. sums[0] to sums[left − 1] are then
+// those from number `first` on.
+template <int count>
+struct ScatteredSums {
+  static_assert((count & (count - 1)) == 0);
+  int first = 0;
+  int left = count;
+  bool owns = true;  // one of the lanes that end with the same sums
+
+  __device__ ScatteredSums(double (&sums)[count], int lanes) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+    for (int step = 0; step < 5; ++step) {
+      const int apart = 16 >> step;
+      if (apart < lanes) continue;
+      const bool upper = (lane & apart) != 0;
+      const int half = count >> (step + 1);
+#pragma unroll
+      for (int i = 0; i < half; ++i) {
+        const double given = upper ? sums[i] : sums[half + i];
+        const double kept = upper ? sums[half + i] : sums[i];
+        sums[i] = kept + __shfl_xor_sync(0xffffffffU, given, apart);
+      }
+      if (half > 0) {
+        first += upper ? half : 0;
+        left = half;
+      } else {
+        sums[0] += __shfl_xor_sync(0xffffffffU, sums[0], apart);
+        owns = owns && !upper;
+      }
+    }
+  }
+};
+
 // The first `threads` threads, whole warps, stand in rows of `lanes` (a power of two, at most 32), each with
 // sums of `width` channels. Adds up their rows: thread i gets Σ first of channel i, and thread channels + i its
 // Σ second, channels being lanes · width. For all threads of a block, of which there are two a channel at
 // least. `space`: 2 · width doubles a lane and warp.
 template <int width>
-__device__ inline double block_totals(double (&first)[width], double (&second)[width], int lanes, int threads,
-                                      double* space) {
+__device__ inline double block_totals(const double (&first)[width], const double (&second)[width], int lanes,
+                                      int threads, double* space) {
   const int thread = static_cast<int>(threadIdx.x);
   const int channels = lanes * width;
   if (thread < threads) {
-    const int lane = thread % 32;
-    double* const own = space + thread / 32 * 2 * channels + lane * width;
+    double sums[2 * width];
 #pragma unroll
     for (int i = 0; i < width; ++i) {
-      for (int apart = lanes; apart < 32; apart *= 2) {
-        first[i] += __shfl_xor_sync(0xffffffffU, first[i], apart);
-        second[i] += __shfl_xor_sync(0xffffffffU, second[i], apart);
-      }
-      if (lane >= lanes) continue;
-      own[i] = first[i];
-      own[channels + i] = second[i];
+      sums[i] = first[i];
+      sums[width + i] = second[i];
+    }
+    const ScatteredSums<2 * width> found(sums, lanes);
+    double* const own = space + thread / 32 * 2 * channels + thread % lanes * width;
+#pragma unroll
+    for (int i = 0; i < 2 * width; ++i) {
+      if (i >= found.left || !found.owns) continue;
+      const int number = found.first + i;
+      own[number < width ? number : channels + number - width] = sums[i];
     }
   }
   __syncthreads();

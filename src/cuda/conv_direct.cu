@@ -20,17 +20,27 @@ namespace {
 constexpr int threads = 256;
 constexpr int wide = 8;
 
+// Where a product's factor lies from the origin of its cell's window.
+struct alignas(16) ProductPlace {
+  int row, column;
+  int elements;  // from element to element
+};
+constexpr ProductPlace nowhere{1 << 30, 0, 0};  // in no picture: fills up the last batch
+
+__device__ bool is_within(int place, int count) {
+  return static_cast<unsigned>(place) < static_cast<unsigned>(count);
+}
+
 // Blocks: x cells, y eight channels, z phases. Groups: one.
 template <class Element>
 __global__ void __launch_bounds__(threads, 3)
     conv_few(const Gather gather, const ConvEnding<Element> ending, const Element* source, const float* weights,
              Element* destination) {
   constexpr int batch = 9;  // loads on their way at once
+  constexpr int most_products = (most_few_products + batch - 1) / batch * batch;
   constexpr int space_doubles = std::max(2 * threads, threads / 32 * 2 * wide);
-  alignas(16) __shared__ float weight_tile[most_few_products * wide];
-  __shared__ int rows[most_few_products];  // of a product: shifts and, behind its cell, its place
-  __shared__ int columns[most_few_products];
-  __shared__ int channels_in[most_few_products];
+  alignas(16) __shared__ float weight_tile[most_products * wide];
+  __shared__ ProductPlace places[most_products];
   __shared__ float slopes[wide];
   __shared__ float shifts[wide];
   __shared__ double space[space_doubles];
@@ -40,18 +50,21 @@ __global__ void __launch_bounds__(threads, 3)
   const int left = gather.out - channel;
   const int first_tap = gather.first_tap[phase];
   const int products = (gather.first_tap[phase + 1] - first_tap) * gather.in;
-  for (int i = thread; i < products * wide; i += threads) {
+  const int batches = (products + batch - 1) / batch;
+  for (int i = thread; i < batches * batch * wide; i += threads) {
     const int product = i / wide;
-    const int tap = product / gather.in;
-    const int in = product - tap * gather.in;
-    const int out = channel + i % wide;
-    const GatherTap shift = gather.taps[first_tap + tap];
-    weight_tile[i] =
-        out < gather.out ? weights[out * gather.weight_out + in * gather.weight_in + shift.weight] : 0.0F;
-    if (i % wide != 0) continue;
-    rows[product] = shift.row;
-    columns[product] = shift.column;
-    channels_in[product] = in;
+    ProductPlace place = nowhere;
+    float weight = 0;
+    if (product < products) {
+      const int tap = product / gather.in;
+      const int in = product - tap * gather.in;
+      const int out = channel + i % wide;
+      const GatherTap shift = gather.taps[first_tap + tap];
+      place = {shift.row, shift.column, (shift.row * gather.columns.source + shift.column) * gather.in + in};
+      if (out < gather.out) weight = weights[out * gather.weight_out + in * gather.weight_in + shift.weight];
+    }
+    weight_tile[i] = weight;
+    if (i % wide == 0) places[product] = place;
   }
   if (thread >= threads - wide && thread - (threads - wide) < left) {
     const int i = thread - (threads - wide);
@@ -69,22 +82,20 @@ __global__ void __launch_bounds__(threads, 3)
     const GatherCell cell(gather, phase, number);
     const Element* const picture = source + static_cast<std::int64_t>(cell.picture) * gather.rows.source *
                                                 gather.columns.source * gather.in;
+    const int origin = (cell.origin_row * gather.columns.source + cell.origin_column) * gather.in;
     float sums[wide] = {};
-    for (int begin = 0; begin < products; begin += batch) {
+    for (int begin = 0; begin < batches * batch; begin += batch) {
       float values[batch];
 #pragma unroll
       for (int i = 0; i < batch; ++i) {
-        values[i] = 0;
-        const int product = begin + i;
-        if (product >= products) continue;
-        const int row = cell.origin_row + rows[product];
-        const int column = cell.origin_column + columns[product];
-        if (row < 0 || row >= gather.rows.source || column < 0 || column >= gather.columns.source) continue;
-        values[i] = to_f32(picture[(row * gather.columns.source + column) * gather.in + channels_in[product]]);
+        const ProductPlace place = places[begin + i];
+        const bool row_exists = is_within(cell.origin_row + place.row, gather.rows.source);
+        const bool exists = row_exists & is_within(cell.origin_column + place.column, gather.columns.source);
+        const Element value = picture[exists ? origin + place.elements : 0];  // read in any case: no branch
+        values[i] = exists ? to_f32(value) : 0.0F;
       }
 #pragma unroll
       for (int i = 0; i < batch; ++i) {
-        if (begin + i >= products) continue;
         const float* const by = weight_tile + (begin + i) * wide;
         float some[2][4];
         load_floats<4>(by, some[0]);

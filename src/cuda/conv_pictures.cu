@@ -380,7 +380,7 @@ __global__ void __launch_bounds__(threads, 2)
   if (!takes_sums) return;
   __syncthreads();  // what was in the scratch is done with
   auto* const doubles = reinterpret_cast<double*>(scratch);
-  const double total = block_totals<wide>(first, second, tiles.packs(), a_team, doubles);
+  const double total = block_totals<wide>(first, second, tiles.packs(), std::max(a_team, 32), doubles);
   const auto finish = [&](const auto& with) {
     finish_sums(total, tiles.out(), first_out, std::min(gather.out, first_out + tiles.out()), gather.out,
                 static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x), ending.sums.counters + blockIdx.y,
