@@ -1,8 +1,6 @@
 // Batch normalisation as a unit of its own, with or without the activation behind it: norm_passes.cu.
-#include "cuda/counters.h"
 #include "cuda/cuda_kernel.h"
-#include "cuda/norm_passes.h"
-#include "plan/space.h"
+#include "cuda/norm_state.h"
 
 namespace descent {
 
@@ -26,68 +24,46 @@ class BatchNormKernel final : public CudaKernel {
       forward_report_ = report(request, "forward" + after, layout, 3 * elements, 2 * bytes);
       return;
     }
-    const auto channels = static_cast<std::size_t>(shape_.channels);
     Space saved;
-    moments_at_ = saved.take(channels * sizeof(ChannelMoments));
-    by_at_ = saved.take(channels * sizeof(ChannelForward));
+    state_ = NormState(context, op_, shape_, 0, saved);
     needs_.saved_bytes = saved.bytes();
-    Space scratch;
-    partial_at_ = scratch.take(shape_.partial_bytes());
-    back_at_ = scratch.take(channels * sizeof(ChannelBackward));
-    needs_.scratch_bytes = scratch.bytes();
+    needs_.scratch_bytes = shape_.partial_bytes();
     needs_.backward_reads_inputs = true;
-    counters_ = Counters(context, shape_.counter_bytes());
     forward_report_ = report(request, "forward" + after, layout, 6 * elements, 3 * bytes);
     backward_report_ = report(request, "backward" + after, layout, 8 * elements, 5 * bytes);
   }
 
   void forward(const StepContext& /*context*/) override {
-    const NormStatistics statistics{op_,
-                                    static_cast<double>(shape_.rows),
-                                    tensor(bound_.parameters, 0),
-                                    tensor(bound_.parameters, 1),
-                                    tensor(bound_.statistics, 0),
-                                    tensor(bound_.statistics, 1),
-                                    saved<ChannelMoments>(moments_at_),
-                                    saved<ChannelForward>(by_at_)};
     const Element* const x = input<Element>();
-    if (!trains_) return normalise_by_running(context_, shape_, x, statistics, activation_, output<Element>());
-    norm_sums(context_, shape_, x, sums(), statistics);
-    normalise(context_, shape_, x, statistics.by, activation_, output<Element>());
+    if (!trains_) {
+      NormStatistics running;
+      running.op = op_;
+      running.scale = tensor(bound_.parameters, 0);
+      running.shift = tensor(bound_.parameters, 1);
+      running.running_mean = tensor(bound_.statistics, 0);
+      running.running_variance = tensor(bound_.statistics, 1);
+      return normalise_by_running(context_, shape_, x, running, activation_, output<Element>());
+    }
+    norm_sums(context_, shape_, x, state_.sums(bound_.scratch), state_.statistics(bound_));
+    normalise(context_, shape_, x, state_.by(bound_), activation_, output<Element>());
   }
 
   void backward(const StepContext& /*context*/) override {
-    const NormGradients gradients{static_cast<double>(shape_.rows),      tensor(bound_.parameters, 0),
-                                  saved<ChannelMoments>(moments_at_),    tensor(bound_.parameter_gradients, 0),
-                                  tensor(bound_.parameter_gradients, 1), scratch<ChannelBackward>(back_at_)};
-    const ChannelForward* const by = saved<ChannelForward>(by_at_);
+    const NormGradients gradients = state_.gradients(bound_);
+    const ChannelForward* const by = state_.by(bound_);
     const Element* const x = input<Element>();
     const Element* const dy = output_gradient<Element>();
-    norm_gradient_sums(context_, shape_, x, dy, by, activation_, sums(), gradients);
+    norm_gradient_sums(context_, shape_, x, dy, by, activation_, state_.sums(bound_.scratch), gradients);
     if (input_gradient<Element>() == nullptr) return;
     norm_input_gradient(context_, shape_, x, dy, by, gradients.back, activation_, input_gradient<Element>());
   }
 
  private:
-  template <class T>
-  [[nodiscard]] T* saved(std::size_t at) const {
-    return reinterpret_cast<T*>(static_cast<std::byte*>(bound_.saved) + at);
-  }
-  template <class T>
-  [[nodiscard]] T* scratch(std::size_t at) const {
-    return reinterpret_cast<T*>(static_cast<std::byte*>(bound_.scratch) + at);
-  }
-  [[nodiscard]] PartialSums sums() const { return {scratch<ChannelSums>(partial_at_), counters_.data()}; }
-
   BatchNorm op_;
   bool trains_;
   NormRows shape_;
   ReluRule activation_{no_activation};
-  std::size_t moments_at_ = 0;
-  std::size_t by_at_ = 0;
-  std::size_t partial_at_ = 0;
-  std::size_t back_at_ = 0;
-  Counters counters_;
+  NormState state_;  // in training
 };
 
 }  // namespace

@@ -11,11 +11,10 @@
 // Bound: the products' FLOPs (conv_tiles.h); around them 12 bytes an output forward and 20 backward in f32,
 // less where neighbours spare a pass, which reports do not take into account.
 #include "cuda/conv_passes.h"
-#include "cuda/counters.h"
 #include "cuda/cuda_kernel.h"
 #include "cuda/neighbours.h"
+#include "cuda/norm_state.h"
 #include "cuda/side_stream.h"
-#include "plan/space.h"
 #include "plan/units.h"
 
 #include <algorithm>
@@ -58,8 +57,8 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
     ending.bias = op_.bias ? tensor(bound_.parameters, 1) : nullptr;
     if (trains_ && norm_) return forward_with_statistics(ending);
     if (norm_) {
-      ending.scale = norm_parameter(bound_.parameters, 0);
-      ending.shift = norm_parameter(bound_.parameters, 1);
+      ending.scale = tensor(bound_.parameters, first_norm_parameter());
+      ending.shift = tensor(bound_.parameters, first_norm_parameter() + 1);
       ending.mean = tensor(bound_.statistics, 0);
       ending.variance = tensor(bound_.statistics, 1);
       ending.eps = norm_->eps;
@@ -77,12 +76,12 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
     if (activation_) gradient.activation = *activation_;
     if (has_inner()) gradient.z = saved<Element>(inner_at_);
     if (norm_) {
-      const NormHandover of_norm = handover();
-      gradient.by = of_norm.by;
-      gradient.back = of_norm.gradients.back;
+      const NormGradients gradients = norm_state_.gradients(bound_);
+      gradient.by = norm_state_.by(bound_);
+      gradient.back = gradients.back;
       if (!sums_come_) {
         norm_gradient_sums(context_, shape_, gradient.z, gradient.dy, gradient.by, gradient.activation, sums(),
-                           of_norm.gradients);
+                           gradients);
       }
     }
     Element* const dx = input_gradient<Element>();
@@ -109,14 +108,7 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
   bool leave_output() override { return leaves_output_ = trains_ && norm_; }
   [[nodiscard]] std::size_t partial_bytes() const override { return shape_.partial_bytes(); }
   [[nodiscard]] NormHandover handover() const override {
-    return {saved<Element>(inner_at_),
-            saved<ChannelForward>(by_at_),
-            activation_.value_or(ReluRule(no_activation)),
-            bound_.output,
-            counters_.data(),
-            {static_cast<double>(shape_.rows), norm_parameter(bound_.parameters, 0),
-             saved<ChannelMoments>(moments_at_), norm_parameter(bound_.parameter_gradients, 0),
-             norm_parameter(bound_.parameter_gradients, 1), saved<ChannelBackward>(back_at_)}};
+    return norm_state_.handover(bound_, saved<Element>(inner_at_), activation_or_none());
   }
   void meet(NormWriter& writer, std::size_t number) override {
     if (!trains_ || number > 0) return;
@@ -145,7 +137,7 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
     ConvEnding<Element> ending;
     if (sums_for_ == nullptr) return ending;
     const NormHandover other = sums_for_->handover();
-    ending.sums = {partial_sums(), other.counters};
+    ending.sums = {static_cast<ChannelSums*>(bound_.scratch), other.counters};
     ending.gradient_sums = {static_cast<const Element*>(other.z), other.by, other.activation, other.gradients};
     return ending;
   }
@@ -155,13 +147,10 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
 
   void ask_for_memory(const KernelRequest& request) {
     needs_.backward_reads_inputs = true;
-    const auto channels = static_cast<std::size_t>(shape_.channels);
     const WeightTiles tiles(forward_);
     Space saved;
     if (has_inner()) inner_at_ = saved.take(request.output.bytes());
-    moments_at_ = saved.take(norm_ ? channels * sizeof(ChannelMoments) : 0);
-    by_at_ = saved.take(norm_ ? channels * sizeof(ChannelForward) : 0);
-    back_at_ = saved.take(norm_ ? channels * sizeof(ChannelBackward) : 0);  // a neighbour may write it
+    if (norm_) norm_state_ = NormState(context_, *norm_, shape_, first_norm_parameter(), saved);
     needs_.saved_bytes = saved.bytes();
     needs_.scratch_bytes = norm_ ? shape_.partial_bytes() : 0;
     Space trailing;
@@ -169,7 +158,6 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
     partial_weights_at_ = trailing.take(tiles.partial_bytes(forward_));
     needs_.trailing_bytes = trailing.bytes();
     needs_.backward_trails = wants_gradient(request) && (norm_ || !activation_);
-    counters_ = Counters(context_, shape_.counter_bytes());
   }
 
   void report_work(const KernelRequest& request, Layout layout) {
@@ -191,14 +179,7 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
   }
 
   void forward_with_statistics(ConvEnding<Element> ending) const {
-    const NormStatistics statistics{*norm_,
-                                    static_cast<double>(shape_.rows),
-                                    norm_parameter(bound_.parameters, 0),
-                                    norm_parameter(bound_.parameters, 1),
-                                    tensor(bound_.statistics, 0),
-                                    tensor(bound_.statistics, 1),
-                                    saved<ChannelMoments>(moments_at_),
-                                    saved<ChannelForward>(by_at_)};
+    const NormStatistics statistics = norm_state_.statistics(bound_);
     auto* const inner = saved<Element>(inner_at_);
     if (takes_sums(forward_)) {
       ending.sums = sums();
@@ -212,8 +193,8 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
   }
 
   void write_output(Element* to) const {
-    normalise(context_, shape_, static_cast<const Element*>(saved<Element>(inner_at_)),
-              saved<ChannelForward>(by_at_), activation_.value_or(ReluRule(no_activation)), to);
+    normalise(context_, shape_, static_cast<const Element*>(saved<Element>(inner_at_)), norm_state_.by(bound_),
+              activation_or_none(), to);
   }
 
   void convolve(const ConvEnding<Element>& ending, Element* to) const {
@@ -227,20 +208,18 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
   }
 
   // Scale and shift stand behind the weights and the bias.
-  [[nodiscard]] float* norm_parameter(const std::vector<void*>& list, std::size_t number) const {
-    return tensor(list, (op_.bias ? 2 : 1) + number);
-  }
+  [[nodiscard]] std::size_t first_norm_parameter() const { return op_.bias ? 2 : 1; }
+  [[nodiscard]] ReluRule activation_or_none() const { return activation_.value_or(ReluRule(no_activation)); }
   template <class T>
   [[nodiscard]] T* saved(std::size_t at) const {
     return reinterpret_cast<T*>(static_cast<std::byte*>(bound_.saved) + at);
   }
-  // All of the scratch: of this kernel's sums, or a neighbour's.
-  [[nodiscard]] ChannelSums* partial_sums() const { return static_cast<ChannelSums*>(bound_.scratch); }
   template <class T>
   [[nodiscard]] T* trailing(std::size_t at) const {
     return reinterpret_cast<T*>(static_cast<std::byte*>(bound_.trailing) + at);
   }
-  [[nodiscard]] PartialSums sums() const { return {partial_sums(), counters_.data()}; }
+  // All of the scratch: of this kernel's sums, or a neighbour's.
+  [[nodiscard]] PartialSums sums() const { return norm_state_.sums(bound_.scratch); }
 
   Conv op_;
   std::optional<BatchNorm> norm_;
@@ -256,12 +235,9 @@ class ConvKernel final : public CudaKernel, public NormWriter, public NormReader
   NormWriter* source_of_ = nullptr;  // which left input 0 to this kernel
   NormWriter* sums_for_ = nullptr;   // which wants sums over the gradient of input 0
   std::size_t inner_at_ = 0;
-  std::size_t moments_at_ = 0;
-  std::size_t by_at_ = 0;
-  std::size_t back_at_ = 0;
   std::size_t dz_at_ = 0;
   std::size_t partial_weights_at_ = 0;
-  Counters counters_;
+  NormState norm_state_;  // in training
 };
 
 std::unique_ptr<Kernel> make_conv_kernel(const KernelRequest& request, Layout layout,

@@ -19,8 +19,7 @@ class TrainedNorm : public NormWriter {
   TrainedNorm(const TrainedNorm&) = delete;
   TrainedNorm& operator=(const TrainedNorm&) = delete;
 
-  // The norm's parameters stand in the unit's lists from `first_parameter` on.
-  virtual void bind(const Binding& binding, std::size_t first_parameter) = 0;
+  virtual void bind(const Binding& binding) = 0;
   [[nodiscard]] virtual void* inner() const = 0;           // where the convolution writes
   [[nodiscard]] virtual void* inner_gradient() const = 0;  // where its gradient is after backward()
   virtual void forward() const = 0;
@@ -28,11 +27,16 @@ class TrainedNorm : public NormWriter {
   virtual void complete(void* output) const = 0;  // Kernel::complete()
 };
 
-// `output` is the unit's; what it needs takes its places in `saved` and `scratch`, the inner gradient in
-// `trailing`.
-[[nodiscard]] std::unique_ptr<TrainedNorm> make_trained_norm(const CudaContext& context, const BatchNorm& op,
-                                                             const std::optional<GeneralRelu>& activation,
-                                                             const TensorDesc& output, Space& saved,
+struct TrainedNormRequest {
+  BatchNorm op;
+  std::optional<GeneralRelu> activation;
+  TensorDesc output;                // the unit's
+  std::size_t first_parameter = 1;  // where the norm's stand in the unit's lists
+};
+
+// What it needs takes its places in `saved` and `scratch`, the inner gradient in `trailing`.
+[[nodiscard]] std::unique_ptr<TrainedNorm> make_trained_norm(const CudaContext& context,
+                                                             const TrainedNormRequest& request, Space& saved,
                                                              Space& scratch, Space& trailing);
 
 }  // namespace descent

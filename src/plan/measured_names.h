@@ -50,7 +50,7 @@ class TimedBatch {
 
 // Raised when a kernel of our own, or the way of timing, has become another: numbers from before count as those
 // of another machine.
-inline constexpr int kernels_revision = 10;
+inline constexpr int kernels_revision = 11;
 // The plan cache's key on a machine of that description.
 [[nodiscard]] std::string timed_machine(const std::string& description);
 

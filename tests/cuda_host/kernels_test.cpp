@@ -101,6 +101,7 @@ std::vector<OpCase> training_units() {
   all.push_back(unit_case({16, 7, 7}, {with_out(32), BatchNorm{}, leaky}, 19));
   all.push_back(unit_case({32, 4, 4}, {with_out(64), BatchNorm{}, leaky}, 38));
   all.push_back(unit_case({64, 2, 2}, {with_out(10)}, 70));
+  all.push_back(unit_case({64, 2, 2}, {with_out(12), BatchNorm{}, leaky}, 70));  // teams smaller than a warp
   // Enough cells for larger tiles.
   all.push_back(unit_case({8, 28, 28}, {with_out(16), BatchNorm{}, leaky}, 15));
   all.push_back(unit_case({12, 56, 56}, {with_out(12), BatchNorm{}, leaky}, 21));

@@ -125,8 +125,9 @@ class ConvLibraryKernel final : public Kernel, public NormWriter {
     Space trailing;
     padded_at_ = saved.take(padded_bytes());
     if (unit_.norm) {
-      norm_ = make_trained_norm(context_, *unit_.norm, unit_.activation, request.output.in(needs_.output),
-                                saved, scratch, trailing);
+      const TrainedNormRequest norm{*unit_.norm, unit_.activation, request.output.in(needs_.output),
+                                    unit_.conv.bias ? std::size_t{2} : std::size_t{1}};
+      norm_ = make_trained_norm(context_, norm, saved, scratch, trailing);
     }
     std::size_t workspace = forward_.graph.workspace_bytes();
     if (backward_data_) workspace = std::max(workspace, backward_data_->workspace_bytes());
@@ -147,7 +148,7 @@ class ConvLibraryKernel final : public Kernel, public NormWriter {
     void* written = binding.output;
     void* read = binding.output_gradient;
     if (norm_) {
-      norm_->bind(binding, unit_.conv.bias ? 2 : 1);
+      norm_->bind(binding);
       written = norm_->inner();
       read = norm_->inner_gradient();
     }
