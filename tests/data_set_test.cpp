@@ -228,6 +228,9 @@ BOOST_AUTO_TEST_CASE(every_tenth_picture_of_a_class_is_for_validation) {
   BOOST_TEST(value(set.train, 0) == 100);
   BOOST_TEST(value(set.train, 2) == 0);
   BOOST_TEST(value(set.train, 11) == 10);
+  BOOST_TEST(set.valid.files == (std::vector<std::string>{"ant/2.bmp", "cat/109.bmp", "cat/119.bmp"}),
+             per_element());
+  BOOST_TEST(set.train.files.at(11) == "cat/110.bmp");
 }
 
 BOOST_AUTO_TEST_CASE(folders_for_training_and_validation_are_used_as_they_are) {
@@ -338,7 +341,12 @@ BOOST_AUTO_TEST_CASE(every_permutation_is_about_as_likely) {
 
 // A data set of two pictures of one pixel a part.
 DataSet with_classes(const std::vector<std::string>& classes) {
-  DataSet data{"two", classes, {Shape{1, 1, 1}, {1, 2}, {0, 1}}, {}};
+  DataSet data;
+  data.name = "two";
+  data.classes = classes;
+  data.train.shape = {1, 1, 1};
+  data.train.pictures = {1, 2};
+  data.train.labels = {0, 1};
   data.valid = data.train;
   return data;
 }

@@ -202,7 +202,8 @@ BOOST_AUTO_TEST_CASE(the_smaller_last_batch_of_a_phase_goes_by_the_times_of_the_
   const std::size_t of_one_plan = times();
   BOOST_TEST(of_one_plan > 0U);
 
-  PictureSet pictures{network.input, {}, {}};
+  PictureSet pictures;
+  pictures.shape = network.input;
   pictures.pictures.resize(static_cast<std::size_t>(network.input.elements()) * (64 + 32));
   static_cast<void>(PhasePlans(network, store, pictures, 64, request));
   BOOST_TEST(times() == of_one_plan);

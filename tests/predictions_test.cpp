@@ -30,6 +30,12 @@ DataSet named_data(std::size_t train, std::size_t valid) {
   return data;
 }
 
+std::vector<std::string> some_files(std::size_t count) {
+  std::vector<std::string> files;
+  for (std::size_t i = 0; i < count; ++i) files.push_back("half/" + std::to_string(i) + ", of 2.png");
+  return files;
+}
+
 // A fit of three classes that leaves its weights alone: weights[class × pixels + pixel], then biases.
 SmallFit fit_with(const std::vector<float>& weights) {
   SmallFit small(linear_network(3));
@@ -142,7 +148,8 @@ BOOST_AUTO_TEST_CASE(the_confusion_matrix_counts_what_was_said_to_each_class) {
 
 BOOST_AUTO_TEST_CASE(the_worst_pictures_are_those_of_highest_loss_worst_first) {
   const TemporaryFolder folder;
-  const DataSet data = named_data(4, 51);
+  DataSet data = named_data(4, 51);
+  data.valid.files = some_files(51);
   SmallFit small = fit_with(some_weights());
   PredictionRecorder recorder(folder.path(), data);
   small.run(data, {&recorder});
@@ -151,7 +158,7 @@ BOOST_AUTO_TEST_CASE(the_worst_pictures_are_those_of_highest_loss_worst_first) {
   std::ranges::sort(all, std::ranges::greater{}, &Answer::loss);
   const std::vector<std::string> lines = lines_of(folder / "worst.csv");
   BOOST_REQUIRE(lines.size() == 25U);
-  BOOST_TEST(lines[0] == "index,label,said,probability,loss");
+  BOOST_TEST(lines[0] == "index,label,said,probability,loss,file");
   const Picture sheet = read_picture(folder / "worst.png");
   BOOST_TEST(sheet.width == 6 * 4);
   BOOST_TEST(sheet.height == 4 * 4);
@@ -168,6 +175,7 @@ BOOST_AUTO_TEST_CASE(the_worst_pictures_are_those_of_highest_loss_worst_first) {
       std::istringstream(lines[i + 1].substr(begin.size())) >> probability >> comma >> loss;
       BOOST_CHECK_CLOSE(probability, all[i].probability, 1e-3);
       BOOST_CHECK_CLOSE(loss, all[i].loss, 1e-3);
+      BOOST_TEST(lines[i + 1].ends_with(",\"half/" + std::to_string(all[i].index) + ", of 2.png\""));
       BOOST_CHECK(tile_of(sheet, static_cast<std::int64_t>(i), 6) == picture_of(data.valid, all[i].index));
     }
   }
@@ -211,7 +219,8 @@ BOOST_AUTO_TEST_CASE(a_validation_that_is_cancelled_leaves_the_files_of_the_one_
 
 BOOST_AUTO_TEST_CASE(the_batch_sheet_shows_the_first_training_batch_in_its_order) {
   const TemporaryFolder folder;
-  const DataSet data = named_data(80, 2);
+  DataSet data = named_data(80, 2);
+  data.train.files = some_files(80);
   SmallFit small;
   small.settings.batch_size = 10;
   small.settings.epochs = 2;
@@ -219,10 +228,11 @@ BOOST_AUTO_TEST_CASE(the_batch_sheet_shows_the_first_training_batch_in_its_order
   small.run(data, {&sheet_writer});
 
   const std::vector<std::uint32_t> order = epoch_order(80, true, small.settings.seed, 0);
-  std::string rows = "position,index,label\n";
+  std::string rows = "position,index,label,file\n";
   std::vector<std::uint8_t> seen;
   for (std::size_t i = 0; i < 10; ++i) {
-    rows += std::to_string(i) + "," + std::to_string(order[i]) + "," + names[order[i] % 2] + "\n";
+    rows += std::to_string(i) + "," + std::to_string(order[i]) + "," + names[order[i] % 2] + ",\"half/" +
+            std::to_string(order[i]) + ", of 2.png\"\n";
     const std::vector<std::uint8_t> picture = picture_of(data.train, order[i]);
     seen.insert(seen.end(), picture.begin(), picture.end());
   }

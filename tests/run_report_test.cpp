@@ -216,6 +216,17 @@ BOOST_AUTO_TEST_CASE(pictures_too_large_for_the_page_are_named_instead) {
   BOOST_TEST(descent::report::pictures_section(run).items.size() == 1U);
 }
 
+BOOST_AUTO_TEST_CASE(the_worst_pictures_are_named_by_their_files_where_they_have_some) {
+  RunFiles run;
+  run.worst = {{7, "cat", "dog", 0.75, 2.5, "valid/cat/tom.png"}, {9, "dog", "cat", 0.5, 1, ""}};
+  run.worst_png.resize(100);
+  const Section section = descent::report::pictures_section(run);
+  const auto pictures = items_of<descent::report::Pictures>(section);
+  BOOST_REQUIRE(pictures.size() == 1U);
+  BOOST_TEST(pictures.front()->captions.at(0).ends_with("\ntom.png"));
+  BOOST_TEST(pictures.front()->captions.at(1).ends_with("\nno. 9"));
+}
+
 BOOST_AUTO_TEST_CASE(many_classes_are_shown_as_a_picture) {
   RunFiles run;
   for (int k = 0; k < 100; ++k) {

@@ -17,6 +17,7 @@ struct PictureSet {
   Shape shape;                         // C×H×W
   std::vector<std::uint8_t> pictures;  // count × C×H×W
   std::vector<std::int32_t> labels;    // one each, in [0, classes); none where nobody knows them
+  std::vector<std::string> files;      // one each, from the data set's folder on; none where files hold several
 
   [[nodiscard]] std::size_t size() const {  // pictures
     return shape.elements() > 0 ? pictures.size() / static_cast<std::size_t>(shape.elements()) : 0;

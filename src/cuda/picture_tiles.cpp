@@ -47,7 +47,9 @@ void divide_rows(PictureTiles& tiles, const Gather& gather) {
 }
 
 void count_items(PictureTiles& tiles, const Gather& gather) {
-  constexpr int most_teams = 32;  // the first adds up the sums of all others, one after the other
+  // The first adds up the sums of all others. Linear layers, whose weights take longer to load than to multiply
+  // with, are left to tiles where so few threads work.
+  const int most_teams = gather.kernel() > 1 ? 32 : PictureTiles::warps;
   int most_taps = 0;
   for (int phase = 0; phase < gather.phases(); ++phase) {
     const int cells = gather.phase_table[phase].cells * tiles.pictures;

@@ -154,6 +154,9 @@ PictureSet read_all(LabelledFiles labelled, const Shape& input, const fs::path& 
       labelled.files.size(), input, [&labelled](std::size_t i) { return read_picture(labelled.files[i]); },
       folder.string(), most_bytes);
   set.labels = std::move(labelled.labels);
+  set.files.reserve(labelled.files.size());
+  for (const fs::path& file : labelled.files)
+    set.files.push_back(file.lexically_relative(folder).generic_string());
   return set;
 }
 

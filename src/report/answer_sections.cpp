@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <numeric>
 #include <utility>
 
@@ -147,9 +148,11 @@ Section pictures_section(const RunFiles& run) {
           "Validation pictures of the highest loss, worst first: their class, what was said and how surely.",
       .png = run.worst_png};
   for (const WorstPicture& picture : run.worst) {
-    worst.captions.push_back(fmt::format("{}\nsaid {}\n{}, loss {}\nno. {}", picture.label, picture.said,
+    const std::string which = picture.file.empty() ? fmt::format("no. {}", picture.index)
+                                                   : std::filesystem::path(picture.file).filename().string();
+    worst.captions.push_back(fmt::format("{}\nsaid {}\n{}, loss {}\n{}", picture.label, picture.said,
                                          percent_text(picture.probability), number_text(picture.loss, 3),
-                                         picture.index));
+                                         which));
   }
   add_pictures(section, std::move(worst), worst_columns, "worst.png");
   Pictures batch{

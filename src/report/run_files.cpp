@@ -102,7 +102,7 @@ std::vector<WorstPicture> read_worst(const std::string& text) {
   while (rows.next()) {
     pictures.push_back({rows.number(rows.column("index")), std::string(rows.text(rows.column("label"))),
                         std::string(rows.text(rows.column("said"))), rows.number(rows.column("probability")),
-                        rows.number(rows.column("loss"))});
+                        rows.number(rows.column("loss")), std::string(rows.text(rows.column("file")))});
   }
   return pictures;
 }

@@ -94,6 +94,7 @@ struct WorstPicture {  // worst.csv
   std::string said;
   double probability = missing;
   double loss = missing;
+  std::string file;  // empty where pictures have none of their own
 };
 
 struct BatchPicture {  // batch.csv

@@ -68,11 +68,12 @@ void BatchSheet::after_loss(FitState& state) {
   write_file_atomically(folder_ / "batch.png",
                         png_bytes(picture_sheet(as_bytes(inputs, bounds), shape, sheet_columns)));
 
-  std::string rows = "position,index,label\n";
+  std::string rows = "position,index,label,file\n";
   for (std::size_t position = 0; position < count; ++position) {
     const std::uint32_t index = state.batch_indices[position];
     const auto label = static_cast<std::size_t>(data_.train.labels[index]);
-    rows += fmt::format("{},{},{}\n", position, index, class_field(data_.classes, label));
+    rows += fmt::format("{},{},{},{}\n", position, index, class_field(data_.classes, label),
+                        file_field(data_.train, index));
   }
   write_file_atomically(folder_ / "batch.csv", rows);
 }

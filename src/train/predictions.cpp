@@ -81,12 +81,12 @@ std::string PredictionRecorder::confusion_csv() const {
 }
 
 std::string PredictionRecorder::worst_csv() const {
-  std::string text = "index,label,said,probability,loss\n";
+  std::string text = "index,label,said,probability,loss,file\n";
   for (const Answer& answer : worst_) {
-    text += fmt::format("{},{},{},{},{}\n", answer.index,
+    text += fmt::format("{},{},{},{},{},{}\n", answer.index,
                         class_field(data_.classes, static_cast<std::size_t>(data_.valid.labels[answer.index])),
                         class_field(data_.classes, answer.said), csv_number(answer.probability),
-                        csv_number(static_cast<double>(answer.loss)));
+                        csv_number(static_cast<double>(answer.loss)), file_field(data_.valid, answer.index));
   }
   return text;
 }
