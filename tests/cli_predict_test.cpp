@@ -393,6 +393,25 @@ BOOST_AUTO_TEST_CASE(eval_knows_the_classes_of_a_folder_by_their_names) {
   BOOST_TEST(result.code == 0, result.err);
   BOOST_TEST(Json::parse(result.out).at("accuracy").get<double>() == 0.5);
 
+  const fs::path out = folder / "answers";
+  BOOST_TEST(run_program({"eval", run, "--data", data.string(), "--out", out.string()}).code == 0);
+  const std::vector<std::string> confusion = lines_of(read_text(out / "confusion.csv"));
+  BOOST_REQUIRE(confusion.size() == 11U);  // the model's classes, of which the folder has two
+  BOOST_TEST(confusion[0] ==
+             "label,T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot");
+  BOOST_TEST(confusion[1 + said].starts_with(class_names[said] + ","));
+  const auto fields = [](const std::string& line) { return std::ranges::count(line, ','); };
+  BOOST_TEST(fields(confusion[1 + other]) == 10);
+  const std::vector<std::string> worst = lines_of(read_text(out / "worst.csv"));
+  BOOST_REQUIRE(worst.size() == 3U);
+  BOOST_TEST(worst[1].find("," + class_names[other] + "," + class_names[said] + ",") != std::string::npos,
+             worst[1]);
+  BOOST_TEST(worst[1].ends_with("/9.bmp"), worst[1]);
+  BOOST_TEST(fs::exists(out / "worst.png"));
+  const ProgramResult taken = run_program({"eval", run, "--data", data.string(), "--out", run});
+  BOOST_TEST(taken.code == 2);
+  BOOST_TEST(contains(taken.err, "holds a run"), taken.err);
+
   fs::rename(data / class_names[said == 0 ? 9 : said], data / "Hat");
   const ProgramResult refused = run_program({"eval", run, "--data", data.string()});
   BOOST_TEST(refused.code == 2);

@@ -1,6 +1,7 @@
 // A folder in which tests of the program run it, with a small data set and network.
 #pragma once
 
+#include "program.h"
 #include "temporary_folder.h"
 
 #include <sys/wait.h>
@@ -12,7 +13,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace descent::test {
@@ -112,14 +112,6 @@ class Workplace {
   }
 
  private:
-  // What is said of a start that takes long, as it may on a busy machine.
-  static std::string without_waiting(std::string errors) {
-    constexpr std::string_view waiting = "descent: kernels are timed";
-    for (std::size_t begin = 0; (begin = errors.find(waiting)) != std::string::npos;)
-      errors.erase(begin, errors.find('\n', begin) + 1 - begin);
-    return errors;
-  }
-
   TemporaryFolder folder_;
 };
 

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -143,8 +144,12 @@ std::vector<EpochMetrics> fit(const Network& network, ParameterStore& store, con
                               const TrainSettings& settings, std::span<Observer* const> observers,
                               const FitCheckpoint* from = nullptr);
 
+// After a batch of an evaluation: its plan, whose output and loss rows may be read, and its pictures.
+using AfterBatch = std::function<void(Plan&, std::span<const std::uint32_t>)>;
+
 // Loss and accuracy with running statistics, pictures in order. `precision`: of activations.
 [[nodiscard]] PhaseMetrics evaluate(const Network& network, ParameterStore& store, const PictureSet& pictures,
-                                    std::int64_t batch_size, DType precision = DType::f32);
+                                    std::int64_t batch_size, DType precision = DType::f32,
+                                    const AfterBatch& after_batch = {});
 
 }  // namespace descent

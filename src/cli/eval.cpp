@@ -1,13 +1,16 @@
-// descent eval: loss and accuracy of a model on the validation pictures of a data set.
+// descent eval: loss and accuracy of a model on the validation pictures of a data set, and what it took for
+// what.
 #include "base/files.h"
 #include "base/toml.h"
 #include "cli/cli.h"
 #include "cli/model_arguments.h"
+#include "cli/run_folder.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
 #include "descent/data.h"
 #include "descent/error.h"
 #include "descent/train.h"
+#include "train/predictions.h"
 
 #include <fmt/format.h>
 
@@ -16,6 +19,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace descent::cli {
 
@@ -26,6 +30,7 @@ namespace {
 struct EvalArguments {
   ModelArguments model;
   std::string data;  // empty: what the run was trained on, else fashion-mnist
+  std::string out;   // empty: no files
   bool json = false;
   std::int64_t batch_size = 2048;
   DeviceArguments device;
@@ -58,6 +63,13 @@ void print_metrics(const PhaseMetrics& metrics, const std::string& data, bool js
                                {"seconds", fmt::format("{:.3f}", metrics.seconds)}}));
 }
 
+// A run's files tell of its own validation.
+void check_out(const std::string& out) {
+  if (out.empty()) return;
+  if (holds_run(out)) throw Error(fmt::format("--out '{}' holds a run: choose another folder", out));
+  require_writable_folder(out);
+}
+
 void run(const EvalArguments& arguments) {
   const Model model = arguments.model.load();
   const Network& network = model.description.network;
@@ -68,11 +80,18 @@ void run(const EvalArguments& arguments) {
     warn(fmt::format("the classes of '{}' are numbers: each is taken for the model's class in that place",
                      data.name));
   }
+  check_out(arguments.out);
   const std::unique_ptr<Device> device = arguments.device.make();
   ParameterStore store(*device, parameter_layout(network), false);
   store.upload(model.parameters);
-  print_metrics(evaluate(network, store, data.valid, arguments.batch_size, arguments.device.precision),
-                data.name, arguments.json);
+  const std::vector<std::string>& names = model.description.classes;
+  Predictions predictions(data.valid, names.empty() ? data.classes : names);
+  AfterBatch take;
+  if (!arguments.out.empty()) take = [&](Plan& plan, auto indices) { predictions.take(plan, indices); };
+  const PhaseMetrics metrics =
+      evaluate(network, store, data.valid, arguments.batch_size, arguments.device.precision, take);
+  if (!arguments.out.empty()) predictions.write(arguments.out);
+  print_metrics(metrics, data.name, arguments.json);
 }
 
 }  // namespace
@@ -85,6 +104,12 @@ void add_eval(CLI::App& program) {
             "the run's own, else fashion-mnist", [arguments](const std::string& text) {
               if (text.empty()) throw Error("--data needs a name or a folder");
               arguments->data = text;
+            });
+  add_value(*verb, "--out", "DIR",
+            "a folder for confusion.csv, worst.csv and worst.png: what was taken for what", "none",
+            [arguments](const std::string& text) {
+              if (text.empty()) throw Error("--out needs a folder");
+              arguments->out = text;
             });
   verb->add_flag("--json", arguments->json, "print one JSON object (default: off)");
   add_value(*verb, "--batch-size", "N", "pictures at a time", std::to_string(arguments->batch_size),

@@ -26,14 +26,6 @@ constexpr std::array other_files{"plan.json",      "layers.csv",     "histograms
                                  "lr_find.csv",    "lr_find.json",   "lr-find.html",   "report.html"};
 constexpr std::string_view event_files = "events.out.tfevents.";
 
-bool holds_run(const fs::path& folder) {
-  for (const char* file : run_files) {
-    std::error_code error;
-    if (fs::exists(folder / file, error)) return true;
-  }
-  return false;
-}
-
 // What an older run left would be taken for results of the new one.
 void remove_run(const fs::path& folder) {
   std::error_code error;
@@ -60,6 +52,14 @@ fs::path make_numbered(const fs::path& parent, const std::string& name) {
 }
 
 }  // namespace
+
+bool holds_run(const fs::path& folder) {
+  for (const char* file : run_files) {
+    std::error_code error;
+    if (fs::exists(folder / file, error)) return true;
+  }
+  return false;
+}
 
 void check_run_folder(const RunFolderChoice& choice) {
   if (!choice.out.empty() && !choice.force && holds_run(choice.out)) {

@@ -17,6 +17,9 @@ struct RunFolderChoice {
 // Throws what make_run_folder() would about a folder of an older run, and creates nothing.
 void check_run_folder(const RunFolderChoice& choice);
 
+// Whether a run has left its files there.
+[[nodiscard]] bool holds_run(const std::filesystem::path& folder);
+
 // "my net.v2" → "my-net.v2": fit for one folder's name.
 [[nodiscard]] std::string folder_name(const std::string& name);
 

@@ -9,7 +9,7 @@
 namespace descent {
 
 PhaseMetrics evaluate(const Network& network, ParameterStore& store, const PictureSet& pictures,
-                      std::int64_t batch_size, DType precision) {
+                      std::int64_t batch_size, DType precision, const AfterBatch& after_batch) {
   check_pictures(network, pictures, "pictures to evaluate");
   if (batch_size <= 0) throw Error("the batch size must be at least 1");
   PlanRequest request;
@@ -31,14 +31,16 @@ PhaseMetrics evaluate(const Network& network, ParameterStore& store, const Pictu
     const BatchRange range = plans.range(batch);
     const StepContext context{0, 0, static_cast<std::uint64_t>(range.first)};
     Plan& plan = plans.plan(range);
-    plan.load(source, {std::span(order).subspan(static_cast<std::size_t>(range.first),
-                                                static_cast<std::size_t>(range.pictures))});
+    const auto indices = std::span(order).subspan(static_cast<std::size_t>(range.first),
+                                                  static_cast<std::size_t>(range.pictures));
+    plan.load(source, {indices});
     plan.forward(context);
     const StepResult result = plan.result();
     if (!std::isfinite(result.loss_sum)) {
       refuse_loss(plan, context, "in the batch from picture " + std::to_string(range.first));
     }
     sums.add(result, range.pictures);
+    if (after_batch) after_batch(plan, indices);
   }
   sums.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return sums.metrics();
