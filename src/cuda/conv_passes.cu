@@ -18,6 +18,13 @@ Kind kind_of(const Gather& gather) {
   return gather.groups > 1 && narrow ? Kind::each : Kind::tiles;
 }
 
+// Forward; so few that tiles of them would leave most multiprocessors idle.
+bool has_few_sums(const Gather& gather) {
+  constexpr std::int64_t few_sums = 2048;
+  const std::int64_t sums = std::int64_t{gather.cells(0)} * gather.destination_channels();
+  return !gather.rows.backward && gather.has_table && sums <= few_sums;
+}
+
 }  // namespace
 
 bool takes_sums(const Gather& gather) {
@@ -28,20 +35,19 @@ bool takes_gradient_sums(const CudaContext& context, const Gather& gather) {
   return gather.out % 4 == 0 && PictureTiles::of(context, gather);
 }
 
-// All of the source has to pass by: others read what is written.
+// All of the source has to pass by: others read what is written. Not where conv_dots() computes it from a
+// source that is there: a step whose layers are watched, and all written, has the bits of one that is not.
 bool makes_source(const CudaContext& context, const Gather& gather) {
+  if (has_few_sums(gather)) return false;
   if (gather.in % 4 != 0 || gather.in > PictureTiles::most_source_channels) return false;
   const auto tiles = PictureTiles::of(context, gather);
   return tiles && tiles->loads_all(gather);
 }
 
-// So few sums that tiles of them would leave most multiprocessors idle. Bound: the weights a cell reads, again
-// and again, through the second cache.
+// Bound: the weights a cell reads, again and again, through the second cache.
 template <class Element>
 bool suits_dots(const Gather& gather, const ConvEnding<Element>& ending) {
-  constexpr std::int64_t few_sums = 2048;
-  const std::int64_t sums = std::int64_t{gather.cells(0)} * gather.destination_channels();
-  return ending.sums.partial == nullptr && !gather.rows.backward && gather.has_table && sums <= few_sums;
+  return ending.sums.partial == nullptr && has_few_sums(gather);
 }
 
 // Loading whole pictures pays where the way back falls into phases, and where sums are taken; for answers to
