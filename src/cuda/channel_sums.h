@@ -3,7 +3,7 @@
 // there, which saves a launch. Sums are in double, so that the variance may come from Σx and Σx² in one pass.
 #pragma once
 
-#include "cuda/activation.h"
+#include "cuda/norm_elements.h"
 #include "cuda/norm_ends.h"
 
 #include <cuda_runtime.h>
@@ -153,13 +153,9 @@ __device__ inline void add_gradient_terms(const ReluRule& activation, const Chan
                                           const float (&z)[width], const float (&dy)[width],
                                           double (&first)[width], double (&second)[width]) {
   float gradients[width];
-  float activated[width];
 #pragma unroll
-  for (int i = 0; i < width; ++i) {
-    gradients[i] = dy[i];
-    activated[i] = normalised(by[i], z[i]);
-  }
-  activation_gradient(activation, activated, gradients);
+  for (int i = 0; i < width; ++i) gradients[i] = dy[i];
+  gradient_before_activation(by, activation, z, gradients);
 #pragma unroll
   for (int i = 0; i < width; ++i) {
     const auto g = static_cast<double>(gradients[i]);

@@ -54,10 +54,31 @@ struct ChannelTable {
     row(1)[channel] = by.slope;
     row(2)[channel] = by.shift;
   }
+  static __device__ void put(int channel, const ChannelBackward& back) {  // in the three behind them
+    row(3)[channel] = back.gain;
+    row(4)[channel] = back.slope;
+    row(5)[channel] = back.shift;
+  }
   template <int vector>
-  static __device__ void read(int channel, float (&numbers)[count][vector]) {
+  static __device__ void read(int channel, ChannelForward (&by)[vector]) {
+    float numbers[3][vector];
+    read(0, channel, numbers);
 #pragma unroll
-    for (int i = 0; i < count; ++i) load_floats<vector>(row(i) + channel, numbers[i]);
+    for (int i = 0; i < vector; ++i) by[i] = {numbers[0][i], numbers[1][i], numbers[2][i]};
+  }
+  template <int vector>
+  static __device__ void read(int channel, ChannelBackward (&back)[vector]) {
+    float numbers[3][vector];
+    read(3, channel, numbers);
+#pragma unroll
+    for (int i = 0; i < vector; ++i) back[i] = {numbers[0][i], numbers[1][i], numbers[2][i]};
+  }
+
+ private:
+  template <int vector>
+  static __device__ void read(int first, int channel, float (&numbers)[3][vector]) {
+#pragma unroll
+    for (int i = 0; i < 3; ++i) load_floats<vector>(row(first + i) + channel, numbers[i]);
   }
 };
 
@@ -77,13 +98,10 @@ struct NormalisingSource {
   template <int vector>
   __device__ void make(const Pack<Element, vector>& fetched, std::int64_t at, int channel, bool first,
                        float (&values)[vector]) const {
-    float numbers[3][vector];
-    Table::read(channel, numbers);
+    ChannelForward by[vector];
+    Table::read(channel, by);
     to_floats(fetched, values);
-#pragma unroll
-    for (int i = 0; i < vector; ++i)
-      values[i] = normalised({numbers[0][i], numbers[1][i], numbers[2][i]}, values[i]);
-    activate(of.activation, values);
+    normalise_and_activate(by, of.activation, values);
     round_floats<Element>(values);
     if (first) store_floats<vector>(of.y + at, values);
   }
@@ -97,41 +115,25 @@ struct GradientSource {
 
   __device__ void prepare(int channels) const {
     for (int i = static_cast<int>(threadIdx.x); i < channels; i += threads) {
-      const ChannelBackward backward = gradient.back[i];
       Table::put(i, gradient.by[i]);
-      Table::row(3)[i] = backward.gain;
-      Table::row(4)[i] = backward.slope;
-      Table::row(5)[i] = backward.shift;
+      Table::put(i, gradient.back[i]);
     }
   }
   template <int vector>
-  struct Fetched {
-    Pack<Element, vector> z;
-    Pack<Element, vector> dy;
-  };
-  template <int vector>
-  [[nodiscard]] __device__ Fetched<vector> fetch(std::int64_t at) const {
-    return {load_pack<vector>(gradient.z + at), load_pack<vector>(gradient.dy + at)};
+  [[nodiscard]] __device__ PackPair<Element, vector> fetch(std::int64_t at) const {
+    return load_packs<vector>(gradient.z, gradient.dy, at);
   }
   template <int vector>
-  __device__ void make(const Fetched<vector>& fetched, std::int64_t at, int channel, bool first,
+  __device__ void make(const PackPair<Element, vector>& fetched, std::int64_t at, int channel, bool first,
                        float (&values)[vector]) const {
-    float numbers[6][vector];
-    Table::read(channel, numbers);
-    float dy[vector];
-    float activated[vector];
-    to_floats(fetched.z, values);
-    to_floats(fetched.dy, dy);
-#pragma unroll
-    for (int i = 0; i < vector; ++i)
-      activated[i] = normalised({numbers[0][i], numbers[1][i], numbers[2][i]}, values[i]);
-    activation_gradient(gradient.activation, activated, dy);
-#pragma unroll
-    for (int i = 0; i < vector; ++i) {
-      const ChannelForward by{numbers[0][i], numbers[1][i], numbers[2][i]};
-      const ChannelBackward back{numbers[3][i], numbers[4][i], numbers[5][i]};
-      values[i] = norm_gradient(by, back, values[i], dy[i]);
-    }
+    ChannelForward by[vector];
+    ChannelBackward back[vector];
+    Table::read(channel, by);
+    Table::read(channel, back);
+    float z[vector];
+    to_floats(fetched.first, z);
+    to_floats(fetched.second, values);
+    gradient_before_norm(by, back, gradient.activation, z, values);
     round_floats<Element>(values);
     if (first) store_floats<vector>(gradient.dz + at, values);
   }

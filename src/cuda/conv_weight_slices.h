@@ -85,18 +85,13 @@ struct WeightTable {
     if (of.z == nullptr) return;
     if (of.by == nullptr) return activation_gradient(of.activation, z, gradient);
     ChannelForward forward[width];
-    float activated[width];
+    ChannelBackward backward[width];
 #pragma unroll
     for (int i = 0; i < width; ++i) {
       forward[i] = {by[0][output + i], by[1][output + i], by[2][output + i]};
-      activated[i] = normalised(forward[i], z[i]);
+      backward[i] = {back[0][output + i], back[1][output + i], back[2][output + i]};
     }
-    activation_gradient(of.activation, activated, gradient);
-#pragma unroll
-    for (int i = 0; i < width; ++i) {
-      const ChannelBackward backward{back[0][output + i], back[1][output + i], back[2][output + i]};
-      gradient[i] = norm_gradient(forward[i], backward, z[i], gradient[i]);
-    }
+    gradient_before_norm(forward, backward, of.activation, z, gradient);
   }
 };
 

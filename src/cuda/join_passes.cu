@@ -13,9 +13,7 @@ namespace {
 template <class Element, int width>
 __device__ void normalise_input(const ReluRule& activation, const ChannelForward (&by)[width],
                                 float (&values)[width]) {
-#pragma unroll
-  for (int i = 0; i < width; ++i) values[i] = normalised(by[i], values[i]);
-  activate(activation, values);
+  normalise_and_activate(by, activation, values);
   round_floats<Element>(values);
 }
 
@@ -41,20 +39,16 @@ struct Joining {
     return all;
   }
   template <int width>
-  struct Loaded {
-    Pack<Element, width> a;
-    Pack<Element, width> b;
-  };
-  template <int width>
-  [[nodiscard]] __device__ Loaded<width> load(std::int64_t at) const {
-    return {load_pack<width>(a.from + at), load_pack<width>(b.from + at)};
+  [[nodiscard]] __device__ PackPair<Element, width> load(std::int64_t at) const {
+    return load_packs<width>(a.from, b.from, at);
   }
   template <int width>
-  __device__ void compute(std::int64_t at, const Loaded<width>& loaded, const Channels<width>& all) const {
+  __device__ void compute(std::int64_t at, const PackPair<Element, width>& loaded,
+                          const Channels<width>& all) const {
     float first[width];
     float second[width];
-    to_floats(loaded.a, first);
-    to_floats(loaded.b, second);
+    to_floats(loaded.first, first);
+    to_floats(loaded.second, second);
     normalise_input<Element>(a.activation, all.a, first);
     if constexpr (both) normalise_input<Element>(b.activation, all.b, second);
     ending.template finish<width>(at, first, second);

@@ -8,13 +8,6 @@ namespace descent {
 
 namespace {
 
-// An element's input and its output's gradient.
-template <class Element, int width>
-struct Pair {
-  Pack<Element, width> x;
-  Pack<Element, width> dy;
-};
-
 // The terms that are summed: x, x².
 template <class Element>
 struct InputTerms {
@@ -45,16 +38,16 @@ struct GradientTerms {
   using Finish = NormGradients;
 
   template <int width>
-  [[nodiscard]] __device__ Pair<Element, width> load(std::int64_t at) const {
-    return {load_pack<width>(x + at), load_pack<width>(dy + at)};
+  [[nodiscard]] __device__ PackPair<Element, width> load(std::int64_t at) const {
+    return load_packs<width>(x, dy, at);
   }
   template <int width>
-  __device__ void add(std::int64_t /*at*/, const Pair<Element, width>& loaded, double (&first)[width],
+  __device__ void add(std::int64_t /*at*/, const PackPair<Element, width>& loaded, double (&first)[width],
                       double (&second)[width], const ChannelForward (&with)[width]) const {
     float values[width];
     float gradients[width];
-    to_floats(loaded.x, values);
-    to_floats(loaded.dy, gradients);
+    to_floats(loaded.first, values);
+    to_floats(loaded.second, gradients);
     add_gradient_terms(rule, with, values, gradients, first, second);
   }
   [[nodiscard]] __device__ const ChannelForward* coefficients() const { return by; }
@@ -88,9 +81,7 @@ struct Normalising {
                           const Channels<width>& all) const {
     float values[width];
     to_floats(loaded, values);
-#pragma unroll
-    for (int i = 0; i < width; ++i) values[i] = normalised(all.by[i], values[i]);
-    activate(rule, values);
+    normalise_and_activate(all.by, rule, values);
     store_floats<width>(y + at, values);
   }
 };
@@ -140,23 +131,18 @@ struct Differentiating {
     return all;
   }
   template <int width>
-  [[nodiscard]] __device__ Pair<Element, width> load(std::int64_t at) const {
-    return {load_pack<width>(x + at), load_pack<width>(dy + at)};
+  [[nodiscard]] __device__ PackPair<Element, width> load(std::int64_t at) const {
+    return load_packs<width>(x, dy, at);
   }
   template <int width>
-  __device__ void compute(std::int64_t at, const Pair<Element, width>& loaded,
+  __device__ void compute(std::int64_t at, const PackPair<Element, width>& loaded,
                           const Channels<width>& all) const {
     float values[width];
     float gradients[width];
-    float activated[width];
-    to_floats(loaded.x, values);
-    to_floats(loaded.dy, gradients);
-#pragma unroll
-    for (int i = 0; i < width; ++i) activated[i] = normalised(all.by[i], values[i]);
-    activation_gradient(rule, activated, gradients);
-#pragma unroll
-    for (int i = 0; i < width; ++i) values[i] = norm_gradient(all.by[i], all.back[i], values[i], gradients[i]);
-    store_floats<width>(dx + at, values);
+    to_floats(loaded.first, values);
+    to_floats(loaded.second, gradients);
+    gradient_before_norm(all.by, all.back, rule, values, gradients);
+    store_floats<width>(dx + at, gradients);
   }
 };
 

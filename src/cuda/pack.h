@@ -76,6 +76,18 @@ __device__ inline void store_floats(Element* to, const float (&from)[width]) {
   store_pack<width>(to, to_pack<Element>(from));
 }
 
+// Elements at the same places of two tensors.
+template <class Element, int width>
+struct PackPair {
+  Pack<Element, width> first;
+  Pack<Element, width> second;
+};
+template <int width, class Element>
+__device__ inline PackPair<Element, width> load_packs(const Element* first, const Element* second,
+                                                      std::int64_t at) {
+  return {load_pack<width>(first + at), load_pack<width>(second + at)};
+}
+
 // As many elements as 16 bytes hold where the channels allow it, else one.
 template <class Element>
 constexpr int widest_pack = 16 / static_cast<int>(sizeof(Element));
